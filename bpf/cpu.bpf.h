@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// What a CPU gathers: edges between stations, tallies. Nobody else writes to a CPU's area, so nothing here is atomic.
+#ifndef VETHTRACE_CPU_BPF_H
+#define VETHTRACE_CPU_BPF_H
+
+#include "kernel.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include "layout.h"
+
+// One element for each CPU; user space sets the size before the load. A plain array, not a per-CPU one: its look-up
+// is inlined on every kernel, and user space reads it through its mapping without a system call.
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 1);
+    __type(key, u32);
+    __type(value, struct cpu_area);
+} cpus SEC(".maps");
+
+static __always_inline struct cpu_area *this_cpu(void) {
+    u32 id = bpf_get_smp_processor_id();
+    struct cpu_area *cpu = bpf_map_lookup_elem(&cpus, &id);
+
+    if (cpu)
+        cpu->events++;
+    return cpu;
+}
+
+static __always_inline void count(struct cpu_area *cpu, enum tally tally) { cpu->tallies[tally]++; }
+
+// An index into an array of `size` elements, a power of two. In assembler, because a compiler that knows the index to
+// be in range drops the mask, and then the verifier does not know.
+#define BOUNDED(index, size)                                                                                           \
+    ({                                                                                                                 \
+        u64 bounded = (index);                                                                                         \
+        asm volatile("%0 &= %1" : "+r"(bounded) : "i"((size)-1));                                                      \
+        bounded;                                                                                                       \
+    })
+
+static __always_inline u64 edge_place(u32 from, u32 to) {
+    return BOUNDED(from << STATION_BITS | to, STATIONS * STATIONS);
+}
+
+static __always_inline void measure(struct cpu_area *cpu, u32 edge, u64 ns) {
+    u64 index = BOUNDED(edge, EDGES);
+    struct totals *time = &cpu->edges[index].time;
+    u32 bucket = bucket_of(ns);
+
+    time->sum += ns;
+    if (ns < time->min)
+        time->min = ns;
+    if (ns > time->max)
+        time->max = ns;
+    if (bucket < BUCKETS)
+        cpu->buckets[index][bucket]++;
+}
+
+// An edge that user space did not set up beforehand: not in the mode's table. 0: there is no room for it.
+static __noinline u32 add_edge(struct cpu_area *cpu, u32 from, u32 to) {
+    u32 index;
+
+    if (!cpu)
+        return 0;
+    index = cpu->edges_used;
+    if (index >= EDGES)
+        return 0;
+    cpu->edges[index].from = from;
+    cpu->edges[index].to = to;
+    cpu->edges[index].time.min = ~0ULL;
+    cpu->edges_used = index + 1;
+    cpu->edge_of[edge_place(from, to)] = index;
+    return index;
+}
+
+// Where and when a stretch began.
+struct origin {
+    u64 when;
+    u32 events;
+    u32 station;
+    u16 cpu;
+};
+
+// Adds the stretch that ends now, at station `to`, to its edge.
+static __always_inline void end_stretch(struct cpu_area *cpu, const struct origin *from, u32 to, u64 now) {
+    u32 index = cpu->edge_of[edge_place(from->station, to)];
+    struct edge *edge;
+
+    if (!index)
+        index = add_edge(cpu, from->station, to);
+    if (!index) {
+        count(cpu, TALLY_EDGE_OVERFLOW);
+        return;
+    }
+    if (now < from->when) {
+        count(cpu, TALLY_NEGATIVE);
+        return;
+    }
+    measure(cpu, index, now - from->when);
+    edge = &cpu->edges[BOUNDED(index, EDGES)];
+    if (from->cpu == (u16)cpu->cpu) {
+        edge->events += (u32)cpu->events - from->events;
+    } else {
+        edge->events++;
+        edge->other_cpu++;
+    }
+}
+
+#endif

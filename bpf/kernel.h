@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// The few kernel types that the programs read, each with just the fields that are read. CO-RE moves every access to
+// where the running kernel keeps the field, so neither order nor size matters here.
+#ifndef VETHTRACE_KERNEL_H
+#define VETHTRACE_KERNEL_H
+
+typedef unsigned char __u8;
+typedef unsigned short __u16;
+typedef unsigned int __u32;
+typedef unsigned long long __u64;
+typedef signed int __s32;
+typedef signed long long __s64;
+typedef __u16 __be16;
+typedef __u32 __be32;
+typedef __u32 __wsum;
+
+typedef __u8 u8;
+typedef __u16 u16;
+typedef __u32 u32;
+typedef __u64 u64;
+typedef __s32 s32;
+typedef __s64 s64;
+
+typedef _Bool bool;
+enum { false, true };
+
+// From include/uapi/linux/bpf.h, which cannot be included beside these types.
+enum bpf_map_type { BPF_MAP_TYPE_ARRAY = 2 };
+enum { BPF_F_MMAPABLE = 1 << 10 };
+
+// From include/linux/interrupt.h
+enum { NET_RX_SOFTIRQ = 3 };
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct ns_common {
+    unsigned int inum;
+};
+
+struct net {
+    struct ns_common ns;
+};
+
+typedef struct {
+    struct net *net;
+} possible_net_t;
+
+struct net_device {
+    int ifindex;
+    possible_net_t nd_net;
+};
+
+typedef struct {
+    s64 counter;
+} atomic64_t;
+
+struct sock_common {
+    __be16 skc_dport;
+    u16 skc_num;
+    atomic64_t skc_cookie;
+};
+
+struct sock {
+    struct sock_common __sk_common;
+};
+
+struct tcp_sock {
+    u32 rcv_nxt;
+};
+
+struct sk_buff {
+    struct net_device *dev;
+    struct sock *sk;
+    unsigned int len;
+    u16 transport_header;
+    unsigned char *head;
+    unsigned char *data;
+};
+
+struct tcphdr {
+    __be16 source;
+    __be16 dest;
+    __be32 seq;
+    __be32 ack_seq;
+};
+
+#pragma clang attribute pop
+
+// Only to ask whether this kernel gives reasons for drops (5.17 and later).
+enum skb_drop_reason { SKB_NOT_DROPPED_YET = 0 };
+
+// Registers at a kprobe, by the names that the kernel itself uses; bpf_tracing.h wants to be told so.
+#define __VMLINUX_H__
+struct pt_regs { // x86-64
+    unsigned long di;
+    unsigned long si;
+} __attribute__((preserve_access_index));
+struct user_pt_regs { // arm64
+    u64 regs[31];
+} __attribute__((preserve_access_index));
+
+#endif

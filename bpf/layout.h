@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// What the BPF programs and user space both know: the names of stations, the histogram's buckets, the maps' memory.
+// Plain C that compiles for both sides. Times are CLOCK_MONOTONIC nanoseconds, as bpf_ktime_get_ns() reads them.
+#ifndef VETHTRACE_LAYOUT_H
+#define VETHTRACE_LAYOUT_H
+
+#ifdef __cplusplus
+#include <linux/types.h>
+#define VT_INLINE constexpr
+namespace vethtrace::layout {
+#else
+#define VT_INLINE static __always_inline
+#endif
+
+// ---- where a packet can be seen
+
+// What a device is on a packet's way. In the lab a device's ifindex is LAB_IFINDEX + its role.
+enum role {
+    ROLE_ELSEWHERE, // a followed packet on a device that nobody foresaw
+    ROLE_CONTAINER, // the device inside the client's container
+    ROLE_HOST,      // the host's end of the container's pair
+    ROLE_UPLINK,    // the host's device towards the other machine
+    ROLE_PEER,      // the server's device: the other machine's, or the second container's
+    ROLE_HOST2,     // the host's end of the second container's pair (topology local)
+    ROLES = 8,
+};
+
+enum point { POINT_QUEUE, POINT_XMIT, POINT_NETIF_RX, POINT_RECEIVE, POINTS };
+
+// The two ends of a flow, and what is seen there. Data that reaches the server is a request, the client a response.
+enum end { END_CLIENT, END_SERVER, ENDS };
+enum moment { MOMENT_APP_SEND, MOMENT_DATA_READY, MOMENT_APP_RECV, MOMENT_TCP_RCV, MOMENTS };
+
+// A station is a point at a device or a moment at an end. Station 0 is queue@elsewhere.
+enum {
+    FIRST_END_STATION = (int)ROLES * (int)POINTS,
+    STATIONS_USED = FIRST_END_STATION + (int)ENDS * (int)MOMENTS,
+    STATION_BITS = 6,
+    STATIONS = 1 << STATION_BITS, // so that a mask proves to the verifier that a station is one
+};
+
+VT_INLINE __u32 device_station(__u32 role, __u32 point) { return role * POINTS + point; }
+VT_INLINE __u32 end_station(__u32 end, __u32 moment) { return FIRST_END_STATION + end * MOMENTS + moment; }
+
+// ---- histograms
+
+// Log-linear: values below 64 ns have a bucket each, and from there every octave has 32 of them, so a bucket is at
+// most 1/32 of its lower bound wide and its middle at most 1.6 % off. From 2^36 ns (69 s) on: the overflow bucket.
+enum {
+    SUB_BUCKET_BITS = 5,
+    VALUE_BITS = 36,
+    BUCKET_OVERFLOW = (VALUE_BITS - SUB_BUCKET_BITS + 1) << SUB_BUCKET_BITS,
+    BUCKETS = BUCKET_OVERFLOW + 1,
+};
+
+VT_INLINE __u32 bucket_of(__u64 value) {
+    if (value >> VALUE_BITS)
+        return BUCKET_OVERFLOW;
+    // How many octaves above the linear part, by bisection: BPF has no instruction that counts leading zeros.
+    __u32 top = (__u32)(value >> SUB_BUCKET_BITS);
+    __u32 octave = 0;
+    if (top >> 16) {
+        top >>= 16;
+        octave += 16;
+    }
+    if (top >> 8) {
+        top >>= 8;
+        octave += 8;
+    }
+    if (top >> 4) {
+        top >>= 4;
+        octave += 4;
+    }
+    if (top >> 2) {
+        top >>= 2;
+        octave += 2;
+    }
+    octave += top >> 1;
+    return (octave << SUB_BUCKET_BITS) + (__u32)(value >> octave);
+}
+
+// The count is the sum of the buckets.
+struct totals {
+    __u64 sum; // ns
+    __u64 min; // ns; starts at the largest value
+    __u64 max;
+};
+
+// ---- what each CPU gathers
+
+// The stretch between two stations that followed one another for the same packet. Its buckets are kept apart, so that
+// what changes with every packet lies close together.
+struct edge {
+    __u32 from;
+    __u32 to;
+    __u64 events;    // tracing events that fell into it, the one that ended it included
+    __u64 other_cpu; // how often it ended on another CPU than it began
+    struct totals time;
+    __u64 unused[2]; // a cache line for each
+};
+
+enum {
+    // Not between stations, but measured the same way:
+    EDGE_NET_RX_WAIT, // from raise to entry
+    EDGE_NET_RX_RUN,  // from entry to exit
+    FIRST_EDGE,
+    EDGES = 64, // a power of two, so that a mask proves to the verifier that an index is one
+};
+
+// Why a packet was let go, or what else happened to it: nothing leaves without a name.
+enum tally {
+    TALLY_ENTERED,        // followed from its first device station on
+    TALLY_COMPLETED,      // reached its last receive
+    TALLY_EVICTED,        // its slot was taken by another packet
+    TALLY_STALE,          // its skb was reused before it completed: it died unseen
+    TALLY_ACKS,           // no payload: pure ACK, window update, FIN
+    TALLY_RETRANSMITTED,  // bytes that had been sent before
+    TALLY_SEGMENTS,       // a part of a message that does not complete it
+    TALLY_OUTSIDE,        // a message outside the measured range (warm-up)
+    TALLY_UNREGISTERED,   // a packet of the lab that belongs to no flow of the load
+    TALLY_MISALIGNED,     // data that begins elsewhere than a message does
+    TALLY_READY_UNJOINED, // data_ready of a flow whose message never completed its way
+    TALLY_NEGATIVE,       // an interval below zero: clocks of two CPUs disagree
+    TALLY_EDGE_OVERFLOW,  // more different edges than there are places
+    TALLY_INTERRUPTED,    // another event came between two instructions of this one: not recorded
+    TALLY_NET_RX_RAISED,
+    TALLY_NET_RX_RUNS,
+    TALLY_NET_RX_INLINE,    // at local_bh_enable, in the task that sent the packet
+    TALLY_NET_RX_KSOFTIRQD, // in ksoftirqd
+    TALLY_NET_RX_OTHER,     // raised elsewhere: an interrupt, another CPU
+    TALLIES,
+};
+
+// Reasons as enum skb_drop_reason counts them; the last two are ours.
+enum { DROP_UNNAMED = 254, DROP_CONSUMED = 255, DROP_REASONS = 256 };
+
+struct softirq_state {
+    __u64 raised_when; // 0: not raised
+    __u64 entered_when;
+    __u64 raiser; // the task that was current when it was raised
+    __u32 raises; // since the last run
+    __u8 enqueued;       // a packet of the lab was put into this CPU's backlog just now
+    __u8 raised_inline;  // the raise came from that
+    __u8 handled;        // this run received a packet of the lab
+    __u8 context;        // of the run that is under way: one of the TALLY_NET_RX contexts; 0: none is
+};
+
+struct cpu_area {
+    __u64 scratch; // see address_of() in vethtrace.bpf.c
+    __u64 events;  // all tracing events on this CPU
+    __u32 cpu;
+    __u32 edges_used; // the first EDGES - FIRST_EDGE edges between stations find a place
+    struct softirq_state net_rx;
+    __u64 tallies[TALLIES];
+    __u64 dropped[DROP_REASONS];
+    __u8 edge_of[STATIONS * STATIONS]; // from, to -> index into edges; 0: none yet
+    struct edge edges[EDGES];
+    __u64 buckets[EDGES][BUCKETS];
+};
+
+// ---- a packet in flight
+
+enum { SLOT_BITS = 12 };
+
+struct slot {
+    __u64 skb;  // its address; 0: the slot is free
+    __u64 when; // it was at `station`
+    __u32 events;
+    __u32 flow;
+    __u16 cpu;
+    __u16 timeline; // 1 + index; 0: not asked for
+    __u8 station;
+};
+
+// ---- flows of the load generator
+
+// In the lab a flow is known by its client's port, CLIENT_PORT + its index, and confirmed by the sockets' cookies.
+enum { LAB_IFINDEX = 7000, SERVER_PORT = 7000, CLIENT_PORT = 20000, MAX_FLOWS = 1024 };
+
+// One end's notes between the generator and the BPF side, a cache line. Sequence numbers count messages from 1; events
+// is the count of tracing events of the CPU named beside it.
+struct flow_end {
+    __u64 send_when; // by the generator, before send() ...
+    __u64 send_seq;  // ... of this message
+    __u32 send_events;
+    __u32 send_cpu;
+    __u64 ready_when; // by BPF, when the socket had the whole ...
+    __u64 ready_seq;  // ... of this message
+    __u32 ready_events;
+    __u32 ready_cpu;
+    __u64 unused[2];
+};
+
+// What BPF knows of the message under way in one direction.
+struct flow_way {
+    __u64 seq;        // the message that is being sent
+    __u64 begun_when; // its first segment was queued
+    __u64 rx_when;    // its completing segment was received; 0: not yet
+    __u32 begun_events;
+    __u32 rx_events;
+    __u16 begun_cpu;
+    __u16 rx_cpu;
+    __u16 timeline;
+    __u8 rx_station;
+    __u8 begun; // at least one message was seen: the byte counts below are valid
+    __u32 sent;     // TCP sequence number after the last byte seen
+    __u32 complete; // TCP sequence number after the message's last byte
+};
+
+struct flow {
+    __u64 cookie[ENDS];
+    __u64 measure_from; // the first message that is measured ...
+    __u64 measure_to;   // ... and the first that no longer is, in this slice of the run
+    __u64 measured;     // in the slices before
+    __u32 index;        // its own in the table of flows
+    __u32 unused[5];
+    struct flow_end end[ENDS];
+    struct flow_way way[ENDS]; // by the end that sends
+};
+
+// ---- single transactions, moment by moment (--follow)
+
+struct timeline_mark {
+    __u64 when; // 0: not seen
+    __u32 pid;
+    __u16 cpu;
+    __u8 softirq; // one of the TALLY_NET_RX contexts if inside a NET_RX run that we know of, else 0
+    char comm[16];
+};
+
+enum { MAX_TIMELINES = 64 };
+
+struct timeline {
+    struct timeline_mark at[STATIONS];
+};
+
+// ---- deliberate mistakes, so that tests can prove that the checks catch them (see tests/native)
+
+enum mutation {
+    MUTATION_NONE,
+    MUTATION_STATION_OFF,   // netif_rx is not recorded
+    MUTATION_WRONG_JOIN,    // slots are found without looking at whose they are
+    MUTATION_DOUBLE_COUNT,  // one event in 100 is recorded twice
+    MUTATION_SEND_REUSED,   // one send time in 100 is used for a second segment
+};
+
+#ifdef __cplusplus
+} // namespace vethtrace::layout
+#endif
+#endif

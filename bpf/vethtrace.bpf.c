@@ -1,0 +1,514 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// The way of a packet, read from send to receive: each station is a handler, and the SEC()s beside it are the rungs of
+// its ladder. User space loads the rung that this kernel allows, sets the constants below and turns all others off.
+#include "kernel.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+#include "cpu.bpf.h"
+#include "flow.bpf.h"
+#include "in_flight.bpf.h"
+#include "layout.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+// The device where a packet of each end enters, the network namespace that device is in, the station where the packet
+// arrives, and how long a message is; all by the end that sends.
+const volatile __u32 entry_role[ENDS];
+const volatile __u32 entry_netns[ENDS];
+const volatile __u32 last_station[ENDS];
+const volatile __u32 message_bytes[ENDS];
+
+// Bit r: packets on a device of role r are seen at transmit by the tracepoint, not by the driver's function.
+const volatile __u32 xmit_by_tracepoint;
+
+// Follow this many transactions of the first flow moment by moment, one in `timeline_stride` messages.
+const volatile __u32 timelines_wanted;
+const volatile __u64 timeline_stride = 1;
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 1);
+    __type(key, u32);
+    __type(value, struct timeline);
+} timelines SEC(".maps");
+
+static __always_inline void mark(struct cpu_area *cpu, u32 timeline, u32 station, u64 now) {
+    u32 index = timeline - 1;
+    struct timeline_mark *at;
+    struct timeline *line;
+
+    if (!timelines_wanted || !timeline)
+        return;
+    line = bpf_map_lookup_elem(&timelines, &index);
+    if (!line)
+        return;
+    at = &line->at[BOUNDED(station, STATIONS)];
+    at->when = now;
+    at->cpu = cpu->cpu;
+    at->softirq = cpu->net_rx.context;
+    at->pid = (u32)bpf_get_current_pid_tgid();
+    bpf_get_current_comm(at->comm, sizeof(at->comm));
+}
+
+static __always_inline u32 timeline_of(const struct flow *flow, u64 message) {
+    u64 since = flow->measured + message - flow->measure_from;
+
+    if (!timelines_wanted || flow->index != 0)
+        return 0;
+    if (since % timeline_stride || since / timeline_stride >= timelines_wanted)
+        return 0;
+    return since / timeline_stride + 1;
+}
+
+static __always_inline u32 role_of(const struct net_device *dev) {
+    u32 role = dev->ifindex - LAB_IFINDEX;
+
+    return role < ROLES ? role : ROLE_ELSEWHERE;
+}
+
+// ---- a followed packet reaches a station
+
+static __always_inline void complete(struct cpu_area *cpu, struct slot *slot, u32 end, u32 station, u64 now) {
+    struct flow *flow = flow_by_index(slot->flow);
+
+    slot->skb = 0;
+    count(cpu, TALLY_COMPLETED);
+    if (!flow)
+        return;
+    flow->way[end].rx_when = now;
+    flow->way[end].rx_events = cpu->events;
+    flow->way[end].rx_cpu = cpu->cpu;
+    flow->way[end].rx_station = station;
+    flow->way[end].timeline = slot->timeline;
+}
+
+static __always_inline void arrive(struct cpu_area *cpu, struct slot *slot, u32 station) {
+    u64 now = bpf_ktime_get_ns();
+    struct origin from = {
+        .when = slot->when, .events = slot->events, .station = slot->station, .cpu = slot->cpu};
+
+    end_stretch(cpu, &from, station, now);
+    if (mutation == MUTATION_DOUBLE_COUNT && now % 100 == 0)
+        end_stretch(cpu, &from, station, now);
+    mark(cpu, slot->timeline, station, now);
+
+    if (station == last_station[END_CLIENT]) {
+        complete(cpu, slot, END_CLIENT, station, now);
+    } else if (station == last_station[END_SERVER]) {
+        complete(cpu, slot, END_SERVER, station, now);
+    } else {
+        slot->when = now;
+        slot->events = cpu->events;
+        slot->cpu = cpu->cpu;
+        slot->station = station;
+    }
+}
+
+// ---- queue: a packet is handed to its device's qdisc
+
+// A packet of the lab leaves the end that sends it. Decides whether it is followed, and says why not if it is not.
+static __always_inline void enter(struct cpu_area *cpu, struct sk_buff *skb, u64 address, u32 end, u32 station) {
+    struct slot *slot = slot_of(address);
+    struct sock *sk = skb->sk;
+    struct payload payload;
+    struct flow *flow = NULL;
+    struct flow_way *way;
+    u64 message, now;
+    bool first;
+
+    if (!slot || !address)
+        return;
+    if (slot->skb == address) { // this skb is a new packet, so the one before it is gone, and nobody saw it go
+        slot->skb = 0;
+        count(cpu, TALLY_STALE);
+    }
+    if (sk) {
+        struct socket_name name = name_of(sk);
+
+        flow = flow_of(&name, end);
+    }
+    if (!flow) {
+        count(cpu, TALLY_UNREGISTERED);
+        return;
+    }
+    if (!read_payload(skb, &payload) || !payload.bytes) {
+        count(cpu, TALLY_ACKS);
+        return;
+    }
+    way = &flow->way[end];
+    if (way->begun && (s32)(payload.seq - way->sent) < 0) {
+        count(cpu, TALLY_RETRANSMITTED);
+        return;
+    }
+
+    now = bpf_ktime_get_ns();
+    message = flow->end[end].send_seq;
+    first = message != way->seq;
+    if (first) {
+        if (way->begun && payload.seq != way->complete)
+            count(cpu, TALLY_MISALIGNED);
+        way->seq = message;
+        way->begun_when = now;
+        way->begun_events = cpu->events;
+        way->begun_cpu = cpu->cpu;
+        way->begun = 1;
+        way->rx_when = 0;
+        way->complete = payload.seq + message_bytes[end];
+    }
+    way->sent = payload.seq + payload.bytes;
+
+    if (!is_measured(flow, message)) {
+        count(cpu, TALLY_OUTSIDE);
+        return;
+    }
+    if (first) {
+        struct origin sent = {.when = flow->end[end].send_when,
+                              .events = flow->end[end].send_events,
+                              .station = end_station(end, MOMENT_APP_SEND),
+                              .cpu = flow->end[end].send_cpu};
+
+        end_stretch(cpu, &sent, station, now);
+        if (mutation == MUTATION_SEND_REUSED && message % 100 == 0)
+            end_stretch(cpu, &sent, station, now);
+    }
+    if (way->sent != way->complete) {
+        count(cpu, TALLY_SEGMENTS);
+        return;
+    }
+    if (!first) {
+        struct origin begun = {
+            .when = way->begun_when, .events = way->begun_events, .station = station, .cpu = way->begun_cpu};
+
+        end_stretch(cpu, &begun, station, now);
+    }
+
+    if (slot->skb)
+        count(cpu, TALLY_EVICTED);
+    slot->skb = 0; // nobody finds the slot while it is half written
+    barrier();
+    slot->when = now;
+    slot->events = cpu->events;
+    slot->flow = flow->index;
+    slot->cpu = cpu->cpu;
+    slot->timeline = timeline_of(flow, message);
+    slot->station = station;
+    barrier();
+    slot->skb = address;
+    count(cpu, TALLY_ENTERED);
+    mark(cpu, slot->timeline, station, now);
+}
+
+SEC("?tp_btf/net_dev_queue")
+int BPF_PROG(net_dev_queue, struct sk_buff *skb) {
+    struct cpu_area *cpu = this_cpu();
+    struct net_device *dev = skb->dev;
+    u32 role = role_of(dev);
+    struct slot *slot;
+    u64 address;
+
+    if (!cpu)
+        return 0;
+    address = address_of(cpu, skb);
+    if (role == entry_role[END_CLIENT]) {
+        if (dev->nd_net.net->ns.inum == entry_netns[END_CLIENT])
+            enter(cpu, skb, address, END_CLIENT, device_station(role, POINT_QUEUE));
+        return 0;
+    }
+    if (role == entry_role[END_SERVER]) {
+        if (dev->nd_net.net->ns.inum == entry_netns[END_SERVER])
+            enter(cpu, skb, address, END_SERVER, device_station(role, POINT_QUEUE));
+        return 0;
+    }
+    slot = find(address);
+    if (slot)
+        arrive(cpu, slot, device_station(role, POINT_QUEUE));
+    return 0;
+}
+
+// ---- xmit: the driver's transmit function begins
+
+SEC("?tp_btf/net_dev_start_xmit")
+int BPF_PROG(net_dev_start_xmit, struct sk_buff *skb, struct net_device *dev) {
+    struct cpu_area *cpu = this_cpu();
+    struct slot *slot;
+    u32 role;
+
+    if (!cpu)
+        return 0;
+    slot = find(address_of(cpu, skb));
+    if (!slot)
+        return 0;
+    role = role_of(dev);
+    if (xmit_by_tracepoint & 1U << role)
+        arrive(cpu, slot, device_station(role, POINT_XMIT));
+    return 0;
+}
+
+static __always_inline int xmit_function(struct sk_buff *skb) {
+    struct cpu_area *cpu = this_cpu();
+    struct slot *slot;
+
+    if (!cpu)
+        return 0;
+    slot = find(address_of(cpu, skb));
+    if (slot)
+        arrive(cpu, slot, device_station(role_of(skb->dev), POINT_XMIT));
+    return 0;
+}
+
+// A kprobe gets a plain number, which may not be followed without a helper.
+static __always_inline int xmit_kprobe(struct sk_buff *skb) {
+    struct cpu_area *cpu = this_cpu();
+    struct slot *slot;
+    u32 role;
+
+    if (!cpu)
+        return 0;
+    slot = find((u64)skb);
+    if (!slot)
+        return 0;
+    role = BPF_CORE_READ(skb, dev, ifindex) - LAB_IFINDEX;
+    arrive(cpu, slot, device_station(role < ROLES ? role : ROLE_ELSEWHERE, POINT_XMIT));
+    return 0;
+}
+
+SEC("?fentry")
+int BPF_PROG(veth_xmit_fentry, struct sk_buff *skb) { return xmit_function(skb); }
+
+SEC("?kprobe")
+int BPF_KPROBE(veth_xmit_kprobe, struct sk_buff *skb) { return xmit_kprobe(skb); }
+
+// ---- netif_rx: the packet is put into a CPU's backlog
+
+SEC("?tp_btf/netif_rx")
+int BPF_PROG(netif_rx, struct sk_buff *skb) {
+    struct cpu_area *cpu = this_cpu();
+    struct slot *slot;
+
+    if (!cpu || mutation == MUTATION_STATION_OFF)
+        return 0;
+    slot = find(address_of(cpu, skb));
+    if (!slot)
+        return 0;
+    arrive(cpu, slot, device_station(role_of(skb->dev), POINT_NETIF_RX));
+    cpu->net_rx.enqueued = 1;
+    return 0;
+}
+
+// ---- NET_RX: the softirq that empties the backlog
+
+SEC("?tp_btf/softirq_raise")
+int BPF_PROG(softirq_raise, unsigned int vector) {
+    struct cpu_area *cpu;
+
+    if (vector != NET_RX_SOFTIRQ)
+        return 0;
+    cpu = this_cpu();
+    if (!cpu)
+        return 0;
+    cpu->net_rx.raises++;
+    if (!cpu->net_rx.raised_when) {
+        cpu->net_rx.raised_when = bpf_ktime_get_ns();
+        cpu->net_rx.raised_inline = cpu->net_rx.enqueued;
+        cpu->net_rx.raiser = bpf_get_current_task();
+    }
+    cpu->net_rx.enqueued = 0;
+    return 0;
+}
+
+static __always_inline bool in_ksoftirqd(void) {
+    char comm[16];
+
+    bpf_get_current_comm(comm, sizeof(comm));
+    return comm[0] == 'k' && comm[1] == 's' && comm[2] == 'o' && comm[3] == 'f' && comm[4] == 't' && comm[5] == 'i' &&
+           comm[6] == 'r' && comm[7] == 'q' && comm[8] == 'd' && comm[9] == '/';
+}
+
+SEC("?tp_btf/softirq_entry")
+int BPF_PROG(softirq_entry, unsigned int vector) {
+    struct softirq_state *run;
+    struct cpu_area *cpu;
+
+    if (vector != NET_RX_SOFTIRQ)
+        return 0;
+    cpu = this_cpu();
+    if (!cpu)
+        return 0;
+    run = &cpu->net_rx;
+    run->entered_when = bpf_ktime_get_ns();
+    run->handled = 0;
+    run->context = TALLY_NET_RX_OTHER;
+    if (run->raised_inline && run->raiser == bpf_get_current_task())
+        run->context = TALLY_NET_RX_INLINE;
+    else if (in_ksoftirqd())
+        run->context = TALLY_NET_RX_KSOFTIRQD;
+    return 0;
+}
+
+SEC("?tp_btf/softirq_exit")
+int BPF_PROG(softirq_exit, unsigned int vector) {
+    struct softirq_state *run;
+    struct cpu_area *cpu;
+
+    if (vector != NET_RX_SOFTIRQ)
+        return 0;
+    cpu = this_cpu();
+    if (!cpu)
+        return 0;
+    run = &cpu->net_rx;
+    if (run->handled && run->entered_when) {
+        u32 context = run->context;
+
+        measure(cpu, EDGE_NET_RX_RUN, bpf_ktime_get_ns() - run->entered_when);
+        if (run->raised_when)
+            measure(cpu, EDGE_NET_RX_WAIT, run->entered_when - run->raised_when);
+        cpu->tallies[TALLY_NET_RX_RAISED] += run->raises;
+        count(cpu, TALLY_NET_RX_RUNS);
+        if (context < TALLIES)
+            count(cpu, context);
+    }
+    __builtin_memset(run, 0, sizeof(*run));
+    return 0;
+}
+
+// ---- receive: the packet enters its device's receive path
+
+SEC("?tp_btf/netif_receive_skb")
+int BPF_PROG(netif_receive_skb, struct sk_buff *skb) {
+    struct cpu_area *cpu = this_cpu();
+    struct slot *slot;
+
+    if (!cpu)
+        return 0;
+    slot = find(address_of(cpu, skb));
+    if (!slot)
+        return 0;
+    cpu->net_rx.handled = 1;
+    arrive(cpu, slot, device_station(role_of(skb->dev), POINT_RECEIVE));
+    return 0;
+}
+
+// ---- data_ready: the socket tells its owner that there is something to read
+
+static __always_inline u32 other(u32 end) { return end == END_CLIENT ? END_SERVER : END_CLIENT; }
+
+// A message that has completed its way is in the socket of the end that receives it.
+static __always_inline void deliver(struct cpu_area *cpu, struct flow *flow, u32 end, u32 moment) {
+    struct flow_way *way = &flow->way[other(end)];
+    u32 station = end_station(end, moment);
+    struct origin from;
+    u64 now;
+
+    if (!way->rx_when) {
+        if (is_measured(flow, way->seq))
+            count(cpu, TALLY_READY_UNJOINED);
+        return;
+    }
+    now = bpf_ktime_get_ns();
+    from.when = way->rx_when;
+    from.events = way->rx_events;
+    from.station = way->rx_station;
+    from.cpu = way->rx_cpu;
+    end_stretch(cpu, &from, station, now);
+    mark(cpu, way->timeline, station, now);
+    way->rx_when = 0;
+    flow->end[end].ready_when = now;
+    flow->end[end].ready_events = cpu->events;
+    flow->end[end].ready_cpu = cpu->cpu;
+    flow->end[end].ready_seq = way->seq;
+}
+
+// Called when bytes have become readable: is the stream complete up to the last byte of the message?
+static __always_inline int data_ready(const struct sock *sk, const struct socket_name *name) {
+    struct cpu_area *cpu = this_cpu();
+    u32 end = end_of(name), received = 0;
+    struct flow *flow;
+
+    if (!cpu)
+        return 0;
+    flow = flow_of(name, end);
+    if (!flow)
+        return 0;
+    bpf_probe_read_kernel(&received, sizeof(received), &((const struct tcp_sock *)sk)->rcv_nxt);
+    if (received == flow->way[other(end)].complete)
+        deliver(cpu, flow, end, MOMENT_DATA_READY);
+    return 0;
+}
+
+SEC("?tp_btf/sk_data_ready")
+int BPF_PROG(sk_data_ready, const struct sock *sk) {
+    struct socket_name name = name_of(sk);
+
+    return data_ready(sk, &name);
+}
+
+SEC("?fentry")
+int BPF_PROG(sock_def_readable_fentry, const struct sock *sk) {
+    struct socket_name name = name_of(sk);
+
+    return data_ready(sk, &name);
+}
+
+SEC("?kprobe")
+int BPF_KPROBE(sock_def_readable_kprobe, const struct sock *sk) {
+    struct socket_name name = read_name_of(sk);
+
+    return data_ready(sk, &name);
+}
+
+// The last rung sees the packet a little earlier, when TCP begins with it; its station has a name of its own.
+SEC("?tp_btf/tcp_probe")
+int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb) {
+    struct cpu_area *cpu = this_cpu();
+    struct socket_name name = name_of(sk);
+    u32 end = end_of(&name);
+    struct payload payload;
+    struct flow *flow;
+
+    if (!cpu)
+        return 0;
+    flow = flow_of(&name, end);
+    if (!flow || !read_payload(skb, &payload) || !payload.bytes)
+        return 0;
+    if (payload.seq + payload.bytes == flow->way[other(end)].complete)
+        deliver(cpu, flow, end, MOMENT_TCP_RCV);
+    return 0;
+}
+
+// ---- the way ends early
+
+static __always_inline void drop(struct sk_buff *skb, u32 reason) {
+    struct cpu_area *cpu = this_cpu();
+    struct slot *slot;
+
+    if (!cpu)
+        return;
+    slot = find(address_of(cpu, skb));
+    if (!slot)
+        return;
+    slot->skb = 0;
+    cpu->dropped[reason < DROP_UNNAMED || reason == DROP_CONSUMED ? reason : DROP_UNNAMED]++;
+}
+
+// Written out, because the reason is an argument only since 5.17, and older kernels refuse to have it read.
+SEC("?tp_btf/kfree_skb")
+int kfree_skb(u64 *ctx) {
+    u32 reason = DROP_UNNAMED;
+
+    if (bpf_core_type_exists(enum skb_drop_reason))
+        reason = ctx[2];
+    drop((struct sk_buff *)ctx[0], reason);
+    return 0;
+}
+
+SEC("?tp_btf/consume_skb")
+int BPF_PROG(consume_skb, struct sk_buff *skb) {
+    drop(skb, DROP_CONSUMED);
+    return 0;
+}

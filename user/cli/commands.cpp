@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "cli/commands.hpp"
+
+#include "cli/privileges.hpp"
+#include "cli/terminal.hpp"
+#include "hooks/features.hpp"
+#include "lab/kept.hpp"
+#include "lab/ownership.hpp"
+#include "report/json.hpp"
+#include "report/text.hpp"
+#include "run/environment.hpp"
+
+#include <cerrno>
+#include <cstdio>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace vethtrace {
+
+namespace {
+
+Exit failed(const Error &error) {
+    print_error(error);
+    return error.exit;
+}
+
+// A file that is opened before the work begins, so that an hour of measuring does not end at a misspelt path.
+class ResultFile {
+public:
+    static Result<ResultFile> open(const std::string &path) {
+        ResultFile file;
+        if (path.empty())
+            return file;
+        file.path_ = path;
+        file.file_.reset(std::fopen(path.c_str(), "we"));
+        if (!file.file_)
+            return fail_errno("-o " + path, errno);
+        return file;
+    }
+
+    Result<void> write(const std::string &text) {
+        if (!file_)
+            return {};
+        bool written = std::fputs(text.c_str(), file_.get()) >= 0 && std::fputc('\n', file_.get()) != EOF &&
+                       std::fflush(file_.get()) == 0;
+        if (!written)
+            return fail_errno("-o " + path_, errno);
+        return {};
+    }
+
+private:
+    struct Close {
+        void operator()(std::FILE *file) const { (void)std::fclose(file); }
+    };
+    std::string path_;
+    std::unique_ptr<std::FILE, Close> file_;
+};
+
+Result<void> print(const std::string &text) {
+    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+        return fail_errno("standard output", errno);
+    return {};
+}
+
+// JSON or the table to stdout, JSON to the file.
+template <typename... Subject>
+Result<void> publish(const OutputOptions &output, ResultFile &file, const Subject &...subject) {
+    std::string json = to_text(to_json(subject...), output.pretty);
+    std::string shown = output.json ? json + "\n" : to_text(subject..., style_of_stdout(output));
+    return file.write(json).and_then([&] { return print(shown); });
+}
+
+Exit execute(const RunCommand &command) {
+    if (Result<void> allowed = check_privileges(needs_of_run()); !allowed)
+        return failed(allowed.error());
+    Result<ResultFile> file = ResultFile::open(command.output.file);
+    if (!file)
+        return failed(file.error());
+    StopSignals stop;
+    ProgressLine progress(command.output);
+    Result<RunResult> result =
+        run_lab(command.run, stop.requested(), [&](const std::string &step) { progress.show(step); });
+    progress.clear();
+    if (!result)
+        return failed(result.error());
+    if (Result<void> published = publish(command.output, *file, *result); !published)
+        return failed(published.error());
+    return result->valid ? Exit::good : Exit::invalid;
+}
+
+Exit execute(const FeaturesCommand &command) {
+    if (Result<void> allowed = check_privileges(needs_of_features()); !allowed)
+        return failed(allowed.error());
+    Result<ResultFile> file = ResultFile::open(command.output.file);
+    if (!file)
+        return failed(file.error());
+    Result<Features> features = Features::read();
+    if (!features)
+        return failed(features.error());
+    std::vector<Choice> choices = features->choose_all(all_ladders(), command.denied);
+    if (Result<void> published = publish(command.output, *file, choices, read_environment()); !published)
+        return failed(published.error());
+    return Exit::good;
+}
+
+Exit execute(const LabCommand &command) {
+    if (Result<void> allowed = check_privileges(needs_of_lab()); !allowed)
+        return failed(allowed.error());
+    switch (command.action) {
+    case LabCommand::Action::up: {
+        Result<std::string> shown = keep_lab(command.mode);
+        if (!shown)
+            return failed(shown.error());
+        if (Result<void> printed = print(*shown); !printed)
+            return failed(printed.error());
+        return Exit::good;
+    }
+    case LabCommand::Action::exec:
+        // Comes back only if it could not be started.
+        return failed(execute_in_kept_lab(command.part, command.command_line));
+    case LabCommand::Action::down:
+        if (Result<void> gone = remove_kept_lab(); !gone)
+            return failed(gone.error());
+        return Exit::good;
+    case LabCommand::Action::gc: {
+        Result<std::vector<std::string>> removed = collect_garbage();
+        if (!removed)
+            return failed(removed.error());
+        std::string text;
+        for (const std::string &lab : *removed)
+            text += fmt::format("removed {}\n", lab);
+        if (Result<void> printed = print(text); !printed)
+            return failed(printed.error());
+        return Exit::good;
+    }
+    }
+    return Exit::failed;
+}
+
+Exit execute(const ShowText &command) {
+    if (Result<void> printed = print(command.text); !printed)
+        return failed(printed.error());
+    return Exit::good;
+}
+
+} // namespace
+
+Exit execute(const Command &command) {
+    return std::visit([](const auto &which) { return execute(which); }, command);
+}
+
+void print_error(const Error &error) {
+    fmt::print(stderr, "vethtrace: {}\n", error.text());
+    if (!error.hint.empty())
+        fmt::print(stderr, "  hint: {}\n", error.hint);
+}
+
+} // namespace vethtrace

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "cli/options.hpp"
+
+#include "core/version.hpp"
+#include "run/environment.hpp"
+
+#include <algorithm>
+#include <array>
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <sched.h>
+#include <sstream>
+
+namespace vethtrace {
+
+namespace {
+
+constexpr std::uint64_t most_transactions = 10'000'000'000;
+constexpr std::uint32_t most_bytes = 16 * 1024 * 1024;
+constexpr double longest_seconds = 86400;
+
+tl::unexpected<Error> misuse(std::string object, std::string reason, std::string hint = {}) {
+    return tl::unexpected(Error{std::move(object), std::move(reason), std::move(hint), Exit::usage});
+}
+
+std::vector<int> allowed_cpus() {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    std::vector<int> cpus;
+    if (sched_getaffinity(0, sizeof(set), &set) == 0)
+        for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+            if (CPU_ISSET(cpu, &set))
+                cpus.push_back(cpu);
+    return cpus;
+}
+
+// "1,3", or "1" for both ends. By default both ends share the last CPU: a wake-up of another CPU takes several times
+// as long as all that is to be measured.
+Result<void> set_cpus(const std::string &text, LoadOptions &load) {
+    std::vector<int> allowed = allowed_cpus();
+    if (allowed.empty())
+        return fail("--cpus", "the CPUs that this process may use cannot be read");
+    if (text.empty()) {
+        load.client_cpu = load.server_cpu = allowed.back();
+        return {};
+    }
+    std::vector<int> cpus;
+    std::istringstream words(text);
+    for (std::string word; std::getline(words, word, ',');) {
+        int cpu = -1;
+        if (!CLI::detail::lexical_cast(word, cpu) || std::find(allowed.begin(), allowed.end(), cpu) == allowed.end())
+            return misuse("--cpus " + text, fmt::format("'{}' is not a CPU that this process may use", word),
+                          fmt::format("choose from {}", fmt::join(allowed, ", ")));
+        cpus.push_back(cpu);
+    }
+    constexpr std::size_t both = 2;
+    if (cpus.empty() || cpus.size() > both || text.back() == ',')
+        return misuse("--cpus " + text, "takes the client's and the server's CPU", "for example --cpus 0,1");
+    load.client_cpu = cpus.front();
+    load.server_cpu = cpus.back();
+    return {};
+}
+
+std::vector<std::string> mode_names() {
+    std::vector<std::string> names;
+    for (const ModeRow &row : all_modes())
+        names.emplace_back(row.name);
+    return names;
+}
+
+Mode mode_named(const std::string &name) {
+    for (const ModeRow &row : all_modes())
+        if (row.name == name)
+            return row.mode;
+    return Mode::veth; // the parser has let only known names through
+}
+
+std::string version_text() {
+    return fmt::format("vethtrace {}\nlibbpf {}, BPF programs by {}, {} {}\n", tool_version,
+                       read_environment().libbpf, VETHTRACE_BPF_COMPILER, VETHTRACE_COMPILER,
+                       VETHTRACE_COMPILER_VERSION);
+}
+
+// What the parser writes into, before it becomes a command.
+struct Words {
+    std::string mode = "veth";
+    std::string topology = "wire";
+    std::string color = "auto";
+    std::string cpus;
+    std::vector<std::string> no_hook;
+    double duration = 2;
+    double timeout = 5;
+    std::uint64_t count = 0;
+    bool quiet = false;
+    int verbose = 0;
+};
+
+class Parser {
+public:
+    Result<Command> parse(int argc, const char *const *argv) {
+        describe();
+        try {
+            app_.parse(argc, argv);
+        } catch (const CLI::Success &) {
+            return finish_early();
+        } catch (const CLI::ParseError &error) {
+            return misuse("", error.what(), "`vethtrace --help` lists what there is");
+        }
+        return command();
+    }
+
+private:
+    void describe() {
+        app_.set_help_flag("-h,--help", "print this help and exit");
+        app_.add_flag("-V,--version", show_version_, "print the versions of the tool and of libbpf, and exit");
+        app_.footer("Without a subcommand: builds a lab, runs TCP_RR in it, traces it, and prints where the time goes.\n"
+                    "Exit status: 0 good; 1 it could not be done; 2 wrong usage; 3 it ran, but the result is not valid.");
+        add_run_options();
+        add_output_options(app_);
+
+        features_ = app_.add_subcommand("features", "which hook each station gets on this kernel, and why");
+        add_hook_option(*features_);
+        add_output_options(*features_);
+
+        lab_ = app_.add_subcommand("lab", "keep a lab to poke at; remove what a crash left");
+        lab_->require_subcommand(1);
+        lab_up_ = lab_->add_subcommand("up", "build a lab that stays until `lab down`");
+        add_mode_option(*lab_up_);
+        lab_exec_ = lab_->add_subcommand("exec", "run a command in a namespace of the kept lab");
+        lab_exec_->add_option("namespace", lab_command_.part, "container, host or peer")
+            ->required()
+            ->check(CLI::IsMember({"container", "host", "peer"}));
+        lab_exec_->add_option("command", lab_command_.command_line, "the command and its arguments")->required();
+        lab_exec_->prefix_command();
+        lab_down_ = lab_->add_subcommand("down", "remove the kept lab");
+        lab_gc_ = lab_->add_subcommand("gc", "remove what crashed runs left behind; never a living one's");
+        app_.require_subcommand(0, 1);
+    }
+
+    void add_mode_option(CLI::App &app) {
+        app.add_option("-m,--mode", words_.mode, "how the container is connected")
+            ->check(CLI::IsMember(mode_names()))
+            ->capture_default_str();
+    }
+
+    void add_hook_option(CLI::App &app) {
+        app.add_option("--no-hook", words_.no_hook, "do without a kind of hook: fentry, kprobe, tracepoint (repeatable)")
+            ->allow_extra_args(false);
+    }
+
+    void add_run_options() {
+        LoadOptions &load = run_.run.load;
+        add_mode_option(app_);
+        app_.add_option("--topology", words_.topology, "where the peer is: another machine, or a second container")
+            ->check(CLI::IsMember({"wire", "local"}))
+            ->capture_default_str();
+        CLI::Option *duration = app_.add_option("-d,--duration", words_.duration, "how long to trace, in seconds")
+                                    ->check(CLI::Range(0.01, longest_seconds))
+                                    ->capture_default_str();
+        app_.add_option("-c,--count", words_.count, "how many transactions to trace, instead of a duration")
+            ->check(CLI::Range(std::uint64_t{1}, most_transactions))
+            ->excludes(duration);
+        app_.add_option("--warmup", run_.run.warmup, "transactions of each flow before each stretch, not counted")
+            ->check(CLI::Range(std::uint64_t{0}, most_transactions))
+            ->capture_default_str();
+        app_.add_option("--flows", load.flows, "connections at the same time")
+            ->check(CLI::Range(std::uint32_t{1}, std::uint32_t{layout::MAX_FLOWS}))
+            ->capture_default_str();
+        app_.add_option("--request", load.request_bytes, "bytes from client to server")
+            ->check(CLI::Range(std::uint32_t{1}, most_bytes))
+            ->capture_default_str();
+        app_.add_option("--response", load.response_bytes, "bytes from server to client")
+            ->check(CLI::Range(std::uint32_t{1}, most_bytes))
+            ->capture_default_str();
+        app_.add_option("--cpus", words_.cpus, "CPUs of client and server, as in 0,1 (default: both on the last one)");
+        app_.add_option("--timeout", words_.timeout, "seconds to wait for an answer before giving up")
+            ->check(CLI::Range(0.1, longest_seconds))
+            ->capture_default_str();
+        app_.add_option("--follow", run_.run.timelines, "show this many single transactions, moment by moment")
+            ->check(CLI::Range(std::uint32_t{1}, std::uint32_t{layout::MAX_TIMELINES}));
+        add_hook_option(app_);
+    }
+
+    void add_output_options(CLI::App &app) {
+        app.add_flag("-j,--json", output_.json, "print JSON and nothing else");
+        app.add_flag("-p,--pretty", output_.pretty, "indent the JSON");
+        app.add_option("-o,--output", output_.file, "write the result as JSON to this file as well");
+        app.add_option("--color", words_.color, "colours on the terminal")
+            ->check(CLI::IsMember({"auto", "always", "never"}))
+            ->capture_default_str();
+        CLI::Option *quiet = app.add_flag("-q,--quiet", words_.quiet, "print only the closing sentence and warnings");
+        app.add_flag("-v,--verbose", words_.verbose, "print more (also -vv)")->excludes(quiet);
+    }
+
+    Result<Command> finish_early() {
+        // CLI11 knows which subcommand's help was asked for.
+        for (CLI::App *sub : {lab_up_, lab_exec_, lab_down_, lab_gc_, lab_, features_})
+            if (sub->parsed())
+                return Command(ShowText{sub->help()});
+        return Command(ShowText{app_.help()});
+    }
+
+    Result<Command> command() {
+        if (show_version_)
+            return Command(ShowText{version_text()});
+        if (lab_->parsed())
+            return lab_command();
+        if (words_.color != "auto")
+            output_.color = words_.color == "always" ? ColorChoice::always : ColorChoice::never;
+        output_.verbosity = words_.quiet ? -1 : words_.verbose;
+        Result<Denied> denied = Denied::parse(words_.no_hook);
+        if (!denied)
+            return tl::unexpected(denied.error());
+        if (features_->parsed())
+            return Command(FeaturesCommand{std::move(*denied), output_});
+        return run_command(std::move(*denied));
+    }
+
+    Result<Command> run_command(Denied denied) {
+        RunOptions &run = run_.run;
+        run.mode = mode_named(words_.mode);
+        run.topology = words_.topology == "wire" ? Topology::wire : Topology::local;
+        run.denied = std::move(denied);
+        run.duration = std::chrono::duration_cast<std::chrono::nanoseconds>(
+            std::chrono::duration<double>(words_.duration));
+        run.load.timeout = std::chrono::duration_cast<std::chrono::milliseconds>(
+            std::chrono::duration<double>(words_.timeout));
+        if (words_.count != 0)
+            run.count = words_.count;
+        if (run.count && *run.count < run.load.flows)
+            return misuse(fmt::format("--count {} with --flows {}", *run.count, run.load.flows),
+                          "each flow needs at least one transaction");
+        if (Result<void> set = set_cpus(words_.cpus, run.load); !set)
+            return tl::unexpected(set.error());
+        if (Result<Way> way = Way::of(run.mode, run.topology); !way)
+            return misuse(way.error().object, way.error().reason, way.error().hint);
+        run_.output = output_;
+        return Command(run_);
+    }
+
+    Result<Command> lab_command() {
+        lab_command_.mode = mode_named(words_.mode);
+        if (lab_up_->parsed())
+            lab_command_.action = LabCommand::Action::up;
+        else if (lab_exec_->parsed())
+            lab_command_.action = LabCommand::Action::exec;
+        else if (lab_down_->parsed())
+            lab_command_.action = LabCommand::Action::down;
+        else
+            lab_command_.action = LabCommand::Action::gc;
+        return Command(lab_command_);
+    }
+
+    CLI::App app_{"Where does a container's packet spend its time? vethtrace measures every hop and closes the sum.",
+                  "vethtrace"};
+    CLI::App *features_ = nullptr;
+    CLI::App *lab_ = nullptr;
+    CLI::App *lab_up_ = nullptr;
+    CLI::App *lab_exec_ = nullptr;
+    CLI::App *lab_down_ = nullptr;
+    CLI::App *lab_gc_ = nullptr;
+    bool show_version_ = false;
+    Words words_;
+    OutputOptions output_;
+    RunCommand run_;
+    LabCommand lab_command_;
+};
+
+} // namespace
+
+Result<Command> parse_command_line(int argc, const char *const *argv) {
+    return std::make_unique<Parser>()->parse(argc, argv);
+}
+
+} // namespace vethtrace

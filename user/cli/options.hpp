@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// The command line as values. Whatever it holds has been checked: modes are known, numbers in range, CPUs allowed.
+#pragma once
+
+#include "core/error.hpp"
+#include "run/run.hpp"
+
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace vethtrace {
+
+enum class ColorChoice { automatic, always, never };
+
+struct OutputOptions {
+    bool json = false;
+    bool pretty = false;
+    std::string file; // the result as JSON goes there as well
+    ColorChoice color = ColorChoice::automatic;
+    int verbosity = 0;
+};
+
+struct RunCommand {
+    RunOptions run;
+    OutputOptions output;
+};
+
+struct FeaturesCommand {
+    Denied denied;
+    OutputOptions output;
+};
+
+struct LabCommand {
+    enum class Action { up, exec, down, gc };
+    Action action = Action::gc;
+    Mode mode = Mode::veth;
+    std::string part = "container";         // exec: in which namespace
+    std::vector<std::string> command_line;  // exec: what to run there
+};
+
+// Nothing is left to do: the text is what --help or --version asked for.
+struct ShowText {
+    std::string text;
+};
+
+using Command = std::variant<RunCommand, FeaturesCommand, LabCommand, ShowText>;
+
+[[nodiscard]] Result<Command> parse_command_line(int argc, const char *const *argv);
+
+} // namespace vethtrace

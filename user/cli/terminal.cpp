@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "cli/terminal.hpp"
+
+#include <csignal>
+#include <cstdlib>
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+namespace vethtrace {
+
+namespace {
+
+// A signal handler can reach nothing but this.
+std::atomic<bool> stop_requested = false;
+static_assert(std::atomic<bool>::is_always_lock_free);
+
+void request_stop(int) { stop_requested = true; }
+
+} // namespace
+
+TextStyle style_of_stdout(const OutputOptions &output) {
+    TextStyle style;
+    style.verbosity = output.verbosity;
+    bool terminal = isatty(STDOUT_FILENO) != 0;
+    const char *no_color = std::getenv("NO_COLOR");
+    style.color = output.color == ColorChoice::always ||
+                  (output.color == ColorChoice::automatic && terminal && (no_color == nullptr || *no_color == '\0'));
+    winsize size = {};
+    constexpr int wide = 130;
+    style.width = terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col != 0 ? size.ws_col : wide;
+    return style;
+}
+
+ProgressLine::ProgressLine(const OutputOptions &output)
+    : shown_(isatty(STDERR_FILENO) != 0 && output.verbosity >= 0) {}
+
+void ProgressLine::show(const std::string &step) const {
+    if (shown_)
+        fmt::print(stderr, "\r\033[K{} ...", step);
+}
+
+void ProgressLine::clear() const {
+    if (shown_)
+        fmt::print(stderr, "\r\033[K");
+}
+
+StopSignals::StopSignals() {
+    struct sigaction action = {};
+    action.sa_handler = request_stop;
+    action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
+    for (int signal : {SIGINT, SIGTERM, SIGHUP})
+        sigaction(signal, &action, nullptr);
+}
+
+const std::atomic<bool> &StopSignals::requested() const { return stop_requested; }
+
+} // namespace vethtrace

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "core/ladder.hpp"
+
+#include <algorithm>
+#include <array>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace vethtrace {
+
+namespace {
+
+using namespace layout;
+
+constexpr std::array<std::string_view, 3> kind_names = {"fentry", "kprobe", "tracepoint"};
+
+Rung tracepoint(const std::string &name) { return {HookKind::tracepoint, name, name}; }
+
+Ladder only_tracepoint(const std::string &name, const std::string &tracepoint_name, const std::string &purpose) {
+    return {name, purpose, {tracepoint(tracepoint_name)}};
+}
+
+// A driver's transmit function: by its entry, or by the tracepoint that fires right before it is called.
+Ladder xmit_ladder(DeviceKind kind) {
+    std::vector<std::string> functions;
+    switch (kind) {
+    case DeviceKind::veth:
+        functions = {"veth_xmit"};
+        break;
+    case DeviceKind::macvlan:
+    case DeviceKind::ipvlan:
+        break;
+    }
+    Ladder ladder{fmt::format("xmit ({})", name_of(kind)), fmt::format("transmit of {} devices", name_of(kind)), {}};
+    for (const std::string &function : functions) {
+        std::string program = fmt::format("{}_xmit", name_of(kind));
+        ladder.rungs.push_back({HookKind::fentry, function, program + "_fentry", std::string(name_of(kind))});
+        ladder.rungs.push_back({HookKind::kprobe, function, program + "_kprobe", std::string(name_of(kind))});
+    }
+    ladder.rungs.push_back(tracepoint("net_dev_start_xmit"));
+    return ladder;
+}
+
+Ladder data_ready_ladder() {
+    return {"data_ready",
+            "delivery to the socket",
+            {tracepoint("sk_data_ready"),
+             {HookKind::fentry, "sock_def_readable", "sock_def_readable_fentry"},
+             {HookKind::kprobe, "sock_def_readable", "sock_def_readable_kprobe"},
+             tracepoint("tcp_probe")}};
+}
+
+std::string device_ladder_name(point point, DeviceKind kind) {
+    switch (point) {
+    case POINT_QUEUE:
+        return "queue";
+    case POINT_XMIT:
+        return fmt::format("xmit ({})", name_of(kind));
+    case POINT_NETIF_RX:
+        return "netif_rx";
+    case POINT_RECEIVE:
+    case POINTS:
+        break;
+    }
+    return "receive";
+}
+
+void add_once(std::vector<Ladder> &ladders, Ladder ladder) {
+    if (std::none_of(ladders.begin(), ladders.end(), [&](const Ladder &known) { return known.name == ladder.name; }))
+        ladders.push_back(std::move(ladder));
+}
+
+} // namespace
+
+std::string_view name_of(HookKind kind) { return kind_names.at(static_cast<std::size_t>(kind)); }
+
+std::string Rung::text() const {
+    return fmt::format("{} {}", target, kind == HookKind::tracepoint ? "tp_btf" : name_of(kind));
+}
+
+std::vector<Ladder> ladders_for(const Way &way) {
+    std::vector<Ladder> ladders;
+    add_once(ladders, only_tracepoint("queue", "net_dev_queue", "packets that enter a device's qdisc"));
+    for (const Step &step : way.steps())
+        if (is_at_device(step.station) && point_of(step.station) == POINT_XMIT)
+            add_once(ladders, xmit_ladder(way.kind_of(role_of(step.station))));
+    add_once(ladders, only_tracepoint("netif_rx", "netif_rx", "packets that enter a CPU's backlog"));
+    add_once(ladders, only_tracepoint("receive", "netif_receive_skb", "packets that leave the backlog"));
+    add_once(ladders, data_ready_ladder());
+    add_once(ladders, only_tracepoint("softirq_raise", "softirq_raise", "when NET_RX was asked for"));
+    add_once(ladders, only_tracepoint("softirq_entry", "softirq_entry", "when NET_RX began"));
+    add_once(ladders, only_tracepoint("softirq_exit", "softirq_exit", "when NET_RX ended"));
+    add_once(ladders, only_tracepoint("drop", "kfree_skb", "packets that are dropped, and why"));
+    add_once(ladders, only_tracepoint("consume", "consume_skb", "packets that end before their last station"));
+    return ladders;
+}
+
+std::vector<Ladder> all_ladders() {
+    std::vector<Ladder> ladders;
+    for (const ModeRow &row : all_modes())
+        if (Result<Way> way = Way::of(row.mode, Topology::wire))
+            for (Ladder &ladder : ladders_for(*way))
+                add_once(ladders, std::move(ladder));
+    return ladders;
+}
+
+std::optional<std::string> ladder_name(const Way &way, Station station) {
+    if (is_at_device(station))
+        return device_ladder_name(point_of(station), way.kind_of(role_of(station)));
+    std::uint32_t moment = (station.id - FIRST_END_STATION) % MOMENTS;
+    if (moment == MOMENT_DATA_READY || moment == MOMENT_TCP_RCV)
+        return "data_ready";
+    return std::nullopt;
+}
+
+Result<Denied> Denied::parse(const std::vector<std::string> &words) {
+    Denied denied;
+    for (const std::string &word : words) {
+        std::size_t colon = word.find(':');
+        std::string kind = word.substr(0, colon);
+        auto known = std::find(kind_names.begin(), kind_names.end(), kind);
+        if (known == kind_names.end())
+            return tl::unexpected(Error{"--no-hook " + word, "there is no such kind of hook",
+                                        fmt::format("choose from {}, or one target as in tracepoint:sk_data_ready",
+                                                    fmt::join(kind_names, ", ")),
+                                        Exit::usage});
+        denied.entries_.push_back({static_cast<HookKind>(known - kind_names.begin()),
+                                   colon == std::string::npos ? "" : word.substr(colon + 1)});
+    }
+    return denied;
+}
+
+bool Denied::covers(const Rung &rung) const {
+    return std::any_of(entries_.begin(), entries_.end(), [&](const Entry &entry) {
+        return entry.kind == rung.kind && (entry.target.empty() || entry.target == rung.target);
+    });
+}
+
+} // namespace vethtrace

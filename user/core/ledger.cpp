@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "core/ledger.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
+#include <numeric>
+
+namespace vethtrace {
+
+namespace {
+
+constexpr double unbalanced_allowed = 0.001;
+constexpr double explained_least = 0.95;
+constexpr double explained_most = 1.05;
+constexpr double edge_count_allowed = 0.001;
+constexpr double unforeseen_allowed = 0.001;
+constexpr double residual_allowed = 0.03;
+
+double as_double(std::uint64_t value) { return static_cast<double>(value); }
+
+// Ends of the hop at which the load reads the clock.
+int stamps_of(const HopName &hop) {
+    auto is_stamp = [](Station station) {
+        if (is_at_device(station))
+            return false;
+        std::uint32_t moment = (station.id - layout::FIRST_END_STATION) % layout::MOMENTS;
+        return moment == layout::MOMENT_APP_SEND || moment == layout::MOMENT_APP_RECV;
+    };
+    return (is_stamp(hop.from) ? 1 : 0) + (is_stamp(hop.to) ? 1 : 0);
+}
+
+std::string text_of(const HopName &hop) { return fmt::format("{} -> {}", name_of(hop.from), name_of(hop.to)); }
+
+} // namespace
+
+std::uint64_t Conservation::accounted() const {
+    std::uint64_t sum = completed + evicted + merged + in_flight;
+    for (const auto &[reason, count] : dropped)
+        sum += count;
+    return sum;
+}
+
+bool Conservation::balanced() const {
+    double in = as_double(entered + cloned + segmented);
+    return std::abs(in - as_double(accounted())) <= unbalanced_allowed * in;
+}
+
+double explained_mean(std::span<const Hop> hops, std::uint64_t transactions) {
+    if (transactions == 0)
+        return 0;
+    double sum = 0;
+    for (const Hop &hop : hops)
+        sum += as_double(hop.time.sum());
+    return sum / as_double(transactions);
+}
+
+Observer correct_hops(std::span<Hop> hops, std::uint64_t transactions, std::span<const SlicePair> slices,
+                      double stamp_ns) {
+    Observer observer;
+    observer.stamp_ns = stamp_ns;
+    if (transactions == 0 || slices.empty())
+        return observer;
+    std::vector<double> added;
+    for (const SlicePair &slice : slices) {
+        added.push_back(slice.added_ns());
+        observer.traced_rtt_mean_ns += slice.traced_ns / as_double(slices.size());
+        observer.untraced_rtt_mean_ns += slice.untraced_ns / as_double(slices.size());
+    }
+    Estimate estimate = estimate_mean(added);
+    observer.added_ns = estimate.mean;
+    observer.added_ci95_ns = estimate.half_width;
+    observer.added_ratio = observer.added_ns / observer.untraced_rtt_mean_ns;
+
+    double stamps = 0;
+    for (const Hop &hop : hops) {
+        observer.events_per_transaction += as_double(hop.events) / as_double(transactions);
+        stamps += stamp_ns * stamps_of(hop.name) / 2 * as_double(hop.time.count()) / as_double(transactions);
+    }
+    // By the middle slice: one in which the machine was elsewhere for a while must not become a cost of tracing.
+    if (observer.events_per_transaction > 0)
+        observer.event_ns = std::max(0.0, *median(added) - stamps) / observer.events_per_transaction;
+
+    for (Hop &hop : hops) {
+        double count = as_double(hop.time.count());
+        if (count == 0)
+            continue;
+        hop.observer_ns = observer.event_ns * as_double(hop.events) / count + stamp_ns * stamps_of(hop.name) / 2;
+        hop.corrected_mean_ns = *hop.time.mean() - hop.observer_ns;
+    }
+    return observer;
+}
+
+Ledger make_ledger(std::span<const Hop> hops, const Histogram &rtt, const Observer &observer) {
+    Ledger ledger;
+    if (rtt.count() == 0)
+        return ledger;
+    ledger.rtt_mean_ns = *rtt.mean();
+    ledger.explained_mean_ns = explained_mean(hops, rtt.count());
+    ledger.unexplained_mean_ns = ledger.rtt_mean_ns - ledger.explained_mean_ns;
+    ledger.explained_ratio = ledger.explained_mean_ns / ledger.rtt_mean_ns;
+    for (const Hop &hop : hops)
+        ledger.corrected_sum_ns += hop.corrected_mean_ns * as_double(hop.time.count()) / as_double(rtt.count());
+    ledger.corrected_residual_ns = observer.untraced_rtt_mean_ns - ledger.corrected_sum_ns;
+    return ledger;
+}
+
+std::vector<std::string> find_faults(const RunResult &result) {
+    std::vector<std::string> faults;
+    std::uint64_t transactions = result.load.rtt.count();
+    if (transactions == 0) {
+        faults.emplace_back("no transaction was measured");
+        return faults;
+    }
+
+    const Conservation &conservation = result.conservation;
+    if (!conservation.balanced())
+        faults.push_back(fmt::format("packets are not balanced: {} entered, {} are accounted for",
+                                     conservation.entered + conservation.cloned + conservation.segmented,
+                                     conservation.accounted()));
+
+    double ratio = result.ledger.explained_ratio;
+    if (!(ratio >= explained_least && ratio <= explained_most))
+        faults.push_back(fmt::format("the hops explain {:.1f} % of the round trip, not 95 to 105 %", ratio * 100));
+
+    std::uint64_t unforeseen = 0;
+    for (const Hop &hop : result.hops) {
+        double off = as_double(hop.time.count()) - as_double(transactions);
+        if (hop.name.stage == Stage::unforeseen)
+            unforeseen += hop.time.count();
+        else if (hop.name.every_message && std::abs(off) > edge_count_allowed * as_double(transactions))
+            faults.push_back(fmt::format("hop {} was seen {} times in {} transactions", text_of(hop.name),
+                                         hop.time.count(), transactions));
+    }
+    if (as_double(unforeseen) > unforeseen_allowed * as_double(transactions)) {
+        auto most = std::max_element(result.hops.begin(), result.hops.end(), [](const Hop &a, const Hop &b) {
+            auto weight = [](const Hop &hop) {
+                return hop.name.stage == Stage::unforeseen ? hop.time.count() : 0;
+            };
+            return weight(a) < weight(b);
+        });
+        faults.push_back(fmt::format("{} packets took a hop that the mode's table does not have, most of them {}",
+                                     unforeseen, text_of(most->name)));
+    }
+
+    double allowed = std::max(residual_allowed * result.observer.untraced_rtt_mean_ns,
+                              result.observer.added_ci95_ns.value_or(0));
+    if (std::abs(result.ledger.corrected_residual_ns) > allowed)
+        faults.push_back(fmt::format(
+            "without the cost of tracing the hops add up to {:.0f} ns, but the untraced round trip takes {:.0f} ns",
+            result.ledger.corrected_sum_ns, result.observer.untraced_rtt_mean_ns));
+    return faults;
+}
+
+} // namespace vethtrace

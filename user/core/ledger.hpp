@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// The books: do the hops add up to the round trip, what did tracing add to each of them, and is the result valid?
+#pragma once
+
+#include "core/result.hpp"
+#include "core/statistics.hpp"
+
+#include <span>
+
+namespace vethtrace {
+
+// Only means add up, and each hop's total is divided by the number of transactions, never by its own count.
+[[nodiscard]] double explained_mean(std::span<const Hop> hops, std::uint64_t transactions);
+
+// A traced slice of a run and the untraced ones right before and right after it: mean round trips in ns. What the
+// machine does meanwhile hits all three alike, so their difference is what tracing costs.
+struct SlicePair {
+    double traced_ns;
+    double untraced_ns;
+
+    [[nodiscard]] double added_ns() const { return traced_ns - untraced_ns; }
+};
+
+// What tracing costs. Sets observer_ns and corrected_mean_ns of every hop: the events that fell into it times the cost
+// of one, and half a clock reading for each of its ends that lies in the application. `stamp_ns` is what one reading of
+// the clock costs, `transactions` how many the hops are of.
+[[nodiscard]] Observer correct_hops(std::span<Hop> hops, std::uint64_t transactions, std::span<const SlicePair> slices,
+                                    double stamp_ns);
+
+[[nodiscard]] Ledger make_ledger(std::span<const Hop> hops, const Histogram &rtt, const Observer &observer);
+
+// Says what is wrong with a result, one sentence each; nothing: it is valid. Allowed are 0.1 % of the packets that are
+// unaccounted for, a ledger between 95 and 105 %, 0.1 % of the transactions missing or too many at a hop, 0.1 % on
+// unforeseen edges, and a corrected sum that meets the untraced round trip within 3 % or the run's own interval.
+[[nodiscard]] std::vector<std::string> find_faults(const RunResult &result);
+
+} // namespace vethtrace

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// What a run found out. The JSON of `vethtrace.run/1` and the table on the terminal are two views of it.
+#pragma once
+
+#include "core/histogram.hpp"
+#include "core/ladder.hpp"
+#include "core/ways.hpp"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace vethtrace {
+
+// A stretch between two stations, as all packets of the run passed it.
+struct Hop {
+    HopName name;
+    Histogram time;
+    std::uint64_t events = 0;    // tracing events that fell into it, over all its packets
+    std::uint64_t other_cpu = 0; // how often it ended on another CPU than it began
+    double observer_ns = 0;      // what tracing added to its mean
+    double corrected_mean_ns = 0;
+};
+
+struct StationResult {
+    Station station;
+    std::string hook;
+    std::vector<Attempt> tried;
+    std::uint64_t hits = 0;   // followed packets, and messages, seen there
+    std::uint64_t missed = 0; // calls of its program that the kernel suppressed
+};
+
+// NET_RX softirq runs that received a packet of the load.
+struct NetRx {
+    std::uint64_t raised = 0;
+    std::uint64_t runs = 0;
+    Histogram wait;
+    Histogram run;
+    std::uint64_t inline_ = 0; // at local_bh_enable in the sending task
+    std::uint64_t irq_exit = 0;
+    std::uint64_t ksoftirqd = 0;
+    std::uint64_t other = 0;
+};
+
+struct Ledger {
+    double rtt_mean_ns = 0;
+    double explained_mean_ns = 0; // the sum of all hops, divided by the transactions
+    double unexplained_mean_ns = 0;
+    double explained_ratio = 0;
+    double corrected_sum_ns = 0;      // the same sum without the cost of tracing
+    double corrected_residual_ns = 0; // what the untraced round trip has beyond it
+};
+
+struct Conservation {
+    std::uint64_t entered = 0;
+    std::uint64_t cloned = 0;
+    std::uint64_t segmented = 0;
+    std::uint64_t completed = 0;
+    std::map<std::string, std::uint64_t> dropped;
+    std::uint64_t evicted = 0;
+    std::uint64_t merged = 0;
+    std::uint64_t in_flight = 0;
+    std::uint64_t missed = 0;
+    std::map<std::string, std::uint64_t> not_followed; // by reason; zero counts are left out
+
+    [[nodiscard]] std::uint64_t accounted() const;
+    // What came in went out, to one in a thousand.
+    [[nodiscard]] bool balanced() const;
+};
+
+struct Observer {
+    double untraced_rtt_mean_ns = 0;
+    double traced_rtt_mean_ns = 0;
+    double added_ns = 0;
+    double added_ratio = 0;
+    std::optional<double> added_ci95_ns; // half the width of the interval of added_ns
+    double event_ns = 0;                 // calibrated cost of one tracing event
+    double stamp_ns = 0;                 // of one reading of the clock by the load
+    double events_per_transaction = 0;
+};
+
+struct LoadResult {
+    std::uint64_t transactions = 0;
+    Nanoseconds duration_ns = 0;
+    std::uint32_t request_bytes = 0;
+    std::uint32_t response_bytes = 0;
+    std::uint32_t flows = 0;
+    int client_cpu = 0;
+    int server_cpu = 0;
+    Histogram rtt;
+};
+
+struct Environment {
+    std::string libbpf; // its version
+    std::string kernel;
+    std::string arch;
+    int cpus = 0;
+    std::string clocksource;
+    std::optional<std::string> lockdown; // null: securityfs is not mounted, so it cannot be told
+    std::optional<std::string> virtualization;
+};
+
+// One moment of a single transaction, followed from send to receive.
+struct TimelineMark {
+    Station station;
+    Nanoseconds since_send = 0;
+    int cpu = 0;
+    std::uint32_t pid = 0;
+    std::string comm;
+    std::string context; // "process", or how its NET_RX run came about
+};
+
+struct Timeline {
+    std::uint64_t transaction = 0; // counted from the first that was measured
+    std::vector<TimelineMark> marks;
+};
+
+struct RunResult {
+    Environment environment;
+    Mode mode = Mode::veth;
+    Topology topology = Topology::wire;
+    LoadResult load;
+    std::vector<StationResult> stations;
+    std::vector<Hop> hops;
+    NetRx net_rx;
+    Ledger ledger;
+    Conservation conservation;
+    Observer observer;
+    std::vector<Timeline> timelines;
+    bool interrupted = false;
+    bool valid = false;
+    std::vector<std::string> warnings;
+};
+
+} // namespace vethtrace

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "core/ways.hpp"
+
+#include <algorithm>
+#include <array>
+#include <fmt/format.h>
+#include <iterator>
+
+namespace vethtrace {
+
+namespace {
+
+using namespace layout;
+
+constexpr std::array<ModeRow, 5> modes = {{
+    {Mode::host, "host", DeviceKind::veth, "CONFIG_VETH", "veth", "no container: the host's own stack on its uplink"},
+    {Mode::veth, "veth", DeviceKind::veth, "CONFIG_VETH", "veth", "a veth pair, routed by the host"},
+    {Mode::macvlan, "macvlan", DeviceKind::macvlan, "CONFIG_MACVLAN", "macvlan",
+     "a macvlan in bridge mode on the host's uplink"},
+    {Mode::ipvlan, "ipvlan", DeviceKind::ipvlan, "CONFIG_IPVLAN", "ipvlan", "an ipvlan in L2 mode on the host's uplink"},
+    {Mode::ipvlan_l3, "ipvlan-l3", DeviceKind::ipvlan, "CONFIG_IPVLAN", "ipvlan",
+     "an ipvlan in L3 mode on the host's uplink"},
+}};
+
+constexpr Step app_send_client = {at(MOMENT_APP_SEND, END_CLIENT), Stage::application};
+constexpr Step app_send_server = {at(MOMENT_APP_SEND, END_SERVER), Stage::application};
+
+// Across the wire and into the server, from the uplink's queue on.
+constexpr std::array<Step, 6> wire_to_server = {{
+    {at(POINT_XMIT, ROLE_UPLINK), Stage::uplink_qdisc},
+    {at(POINT_NETIF_RX, ROLE_PEER), Stage::wire},
+    {at(POINT_RECEIVE, ROLE_PEER), Stage::backlog},
+    {at(MOMENT_DATA_READY, END_SERVER), Stage::stack_rx},
+    {at(MOMENT_APP_RECV, END_SERVER), Stage::wakeup},
+    app_send_server,
+}};
+
+// From the server across the wire, up to the uplink's receive.
+constexpr std::array<Step, 4> wire_from_server = {{
+    {at(POINT_QUEUE, ROLE_PEER), Stage::socket_tx},
+    {at(POINT_XMIT, ROLE_PEER), Stage::peer_qdisc},
+    {at(POINT_NETIF_RX, ROLE_UPLINK), Stage::wire},
+    {at(POINT_RECEIVE, ROLE_UPLINK), Stage::backlog},
+}};
+
+constexpr std::array<Step, 2> into_client = {{
+    {at(MOMENT_DATA_READY, END_CLIENT), Stage::stack_rx},
+    {at(MOMENT_APP_RECV, END_CLIENT), Stage::wakeup},
+}};
+
+// The client is the host itself.
+constexpr std::array<Step, 2> host_out = {{
+    app_send_client,
+    {at(POINT_QUEUE, ROLE_UPLINK), Stage::socket_tx},
+}};
+
+// Out of the container and through the pair; the host routes the packet to its uplink.
+constexpr std::array<Step, 6> veth_out = {{
+    app_send_client,
+    {at(POINT_QUEUE, ROLE_CONTAINER), Stage::socket_tx},
+    {at(POINT_XMIT, ROLE_CONTAINER), Stage::qdisc},
+    {at(POINT_NETIF_RX, ROLE_HOST), Stage::device_xmit},
+    {at(POINT_RECEIVE, ROLE_HOST), Stage::backlog},
+    {at(POINT_QUEUE, ROLE_UPLINK), Stage::host_forward},
+}};
+
+constexpr std::array<Step, 4> veth_in = {{
+    {at(POINT_QUEUE, ROLE_HOST), Stage::host_forward},
+    {at(POINT_XMIT, ROLE_HOST), Stage::qdisc},
+    {at(POINT_NETIF_RX, ROLE_CONTAINER), Stage::device_xmit},
+    {at(POINT_RECEIVE, ROLE_CONTAINER), Stage::backlog},
+}};
+
+// macvlan and ipvlan hand the packet to the queue of their parent, the uplink. On the way in the parent's rx_handler
+// changes the device without a second netif_receive_skb, so nothing is seen between the uplink and the socket.
+constexpr std::array<Step, 4> parent_out = {{
+    app_send_client,
+    {at(POINT_QUEUE, ROLE_CONTAINER), Stage::socket_tx},
+    {at(POINT_XMIT, ROLE_CONTAINER), Stage::qdisc},
+    {at(POINT_QUEUE, ROLE_UPLINK), Stage::device_xmit},
+}};
+
+std::vector<Step> join(std::initializer_list<std::span<const Step>> parts) {
+    std::vector<Step> steps;
+    for (std::span<const Step> part : parts)
+        std::copy(part.begin(), part.end(), std::back_inserter(steps));
+    return steps;
+}
+
+std::vector<Step> wire_steps(Mode mode) {
+    switch (mode) {
+    case Mode::host:
+        return join({host_out, wire_to_server, wire_from_server, into_client});
+    case Mode::veth:
+        return join({veth_out, wire_to_server, wire_from_server, veth_in, into_client});
+    case Mode::macvlan:
+    case Mode::ipvlan:
+    case Mode::ipvlan_l3:
+        return join({parent_out, wire_to_server, wire_from_server, into_client});
+    }
+    return {};
+}
+
+} // namespace
+
+std::span<const ModeRow> all_modes() { return modes; }
+
+const ModeRow &row_of(Mode mode) {
+    return *std::find_if(modes.begin(), modes.end(), [mode](const ModeRow &row) { return row.mode == mode; });
+}
+
+std::string_view name_of(Mode mode) { return row_of(mode).name; }
+
+std::string_view name_of(Topology topology) { return topology == Topology::wire ? "wire" : "local"; }
+
+std::string_view name_of(DeviceKind kind) {
+    switch (kind) {
+    case DeviceKind::veth:
+        return "veth";
+    case DeviceKind::macvlan:
+        return "macvlan";
+    case DeviceKind::ipvlan:
+        return "ipvlan";
+    }
+    return {};
+}
+
+Result<Way> Way::of(Mode mode, Topology topology) {
+    if (topology == Topology::local)
+        return fail(fmt::format("--topology local with --mode {}", name_of(mode)), "there is no such lab",
+                    "use --topology wire");
+    return Way(mode, topology, wire_steps(mode));
+}
+
+std::vector<HopName> Way::hops() const {
+    std::vector<HopName> hops;
+    Direction direction = Direction::request;
+    for (std::size_t i = 1; i < steps_.size(); ++i) {
+        Station from = steps_[i - 1].station;
+        Station to = steps_[i].station;
+        if (to == app_send_server.station)
+            direction = Direction::response;
+        hops.push_back({direction, from, to, steps_[i].stage});
+        bool enters = is_at_device(to) && !is_at_device(from);
+        if (enters)
+            hops.push_back({direction, to, to, Stage::segments, false});
+    }
+    return hops;
+}
+
+std::span<const Step> Way::part(layout::end sender) const {
+    auto middle = std::find_if(steps_.begin(), steps_.end(),
+                               [](const Step &step) { return step.station == app_send_server.station; });
+    auto split = static_cast<std::size_t>(middle - steps_.begin());
+    std::span<const Step> all = steps_;
+    return sender == END_CLIENT ? all.first(split) : all.subspan(split);
+}
+
+Station Way::entry(layout::end sender) const {
+    std::span<const Step> steps = part(sender);
+    return std::find_if(steps.begin(), steps.end(), [](const Step &step) { return is_at_device(step.station); })
+        ->station;
+}
+
+Station Way::last(layout::end sender) const {
+    std::span<const Step> steps = part(sender);
+    return std::find_if(steps.rbegin(), steps.rend(), [](const Step &step) { return is_at_device(step.station); })
+        ->station;
+}
+
+DeviceKind Way::kind_of(layout::role role) const {
+    return role == ROLE_CONTAINER ? row_of(mode_).container_device : DeviceKind::veth;
+}
+
+bool Way::passes(Station station) const {
+    return std::any_of(steps_.begin(), steps_.end(), [&](const Step &step) { return step.station == station; });
+}
+
+void Way::replace(Station old_station, Station new_station) {
+    for (Step &step : steps_)
+        if (step.station == old_station)
+            step.station = new_station;
+}
+
+} // namespace vethtrace

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "hooks/engine.hpp"
+
+#include "vethtrace.skel.h"
+
+#include <algorithm>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <fmt/format.h>
+#include <fstream>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+namespace vethtrace {
+
+namespace {
+
+using namespace layout;
+
+// libbpf explains itself through a callback. What it says is kept for the error message of whoever called it.
+thread_local std::string libbpf_said;
+
+int keep_what_libbpf_says(libbpf_print_level level, const char *format, va_list arguments) {
+    if (level != LIBBPF_WARN)
+        return 0;
+    // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): libbpf has called va_start
+    char *line = nullptr;
+    if (vasprintf(&line, format, arguments) >= 0)
+        libbpf_said += line;
+    std::free(line);
+    return 0;
+}
+
+tl::unexpected<Error> libbpf_failed(const std::string &object, int code) {
+    std::string hint = libbpf_said.empty() ? "" : "libbpf says:\n" + libbpf_said;
+    return fail_errno(object, code, hint);
+}
+
+struct Destroy {
+    void operator()(vethtrace_bpf *skeleton) const { vethtrace_bpf__destroy(skeleton); }
+    void operator()(bpf_link *link) const { bpf_link__destroy(link); }
+};
+
+// The elements of a mappable array, shared with the kernel.
+template <typename T>
+class SharedArray {
+public:
+    SharedArray() = default;
+    SharedArray(const SharedArray &) = delete;
+    SharedArray &operator=(const SharedArray &) = delete;
+    ~SharedArray() {
+        if (!elements_.empty())
+            munmap(elements_.data(), bytes(elements_.size()));
+    }
+
+    Result<void> map(const bpf_map *map) {
+        static_assert(sizeof(T) % 8 == 0, "the kernel rounds an element up to 8 bytes");
+        std::size_t count = bpf_map__max_entries(map);
+        void *address = mmap(nullptr, bytes(count), PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+        if (address == MAP_FAILED)
+            return fail_errno(fmt::format("mapping of {}", bpf_map__name(map)), errno);
+        elements_ = {static_cast<T *>(address), count};
+        return {};
+    }
+
+    [[nodiscard]] std::span<T> elements() const { return elements_; }
+
+private:
+    static std::size_t bytes(std::size_t count) {
+        auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+        return (count * sizeof(T) + page - 1) / page * page;
+    }
+
+    std::span<T> elements_;
+};
+
+// Before 5.11 maps count against RLIMIT_MEMLOCK. Later kernels do not need this, and some refuse it: not an error.
+void raise_memlock_limit() {
+    rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
+    (void)setrlimit(RLIMIT_MEMLOCK, &unlimited);
+}
+
+} // namespace
+
+class Engine::Implementation {
+public:
+    Implementation(const EngineOptions &options, std::vector<std::string> drop_reasons)
+        : options_(options), drop_reasons_(std::move(drop_reasons)) {}
+
+    Result<void> load(const std::vector<Choice> &choices) {
+        libbpf_said.clear();
+        libbpf_set_print(keep_what_libbpf_says);
+        raise_memlock_limit();
+        skeleton_.reset(vethtrace_bpf__open());
+        if (!skeleton_)
+            return libbpf_failed("BPF object", errno);
+        set_constants(choices);
+        set_sizes();
+        if (Result<void> selected = select(choices); !selected)
+            return selected;
+        if (int code = vethtrace_bpf__load(skeleton_.get()); code != 0)
+            return libbpf_failed("loading of the BPF programs", code);
+        return cpus_.map(skeleton_->maps.cpus)
+            .and_then([&] { return slots_.map(skeleton_->maps.slots); })
+            .and_then([&] { return flows_.map(skeleton_->maps.flows); })
+            .and_then([&] { return timelines_.map(skeleton_->maps.timelines); })
+            .map([&] { prepare_areas(); });
+    }
+
+    Result<void> attach() {
+        libbpf_said.clear();
+        for (const Selected &selected : selected_) {
+            std::unique_ptr<bpf_link, Destroy> link(
+                selected.rung.kind == HookKind::kprobe
+                    ? bpf_program__attach_kprobe(selected.program, false, selected.rung.target.c_str())
+                    : bpf_program__attach(selected.program));
+            if (!link)
+                return libbpf_failed("attaching to " + selected.rung.text(), errno);
+            links_.push_back(std::move(link));
+        }
+        return {};
+    }
+
+    void detach() { links_.clear(); }
+
+    Notes notes() {
+        return {flows_.elements(), options_.timelines == 0 ? std::span<timeline>() : timelines_.elements(),
+                options_.timeline_stride, cpus_.elements()};
+    }
+
+    [[nodiscard]] Snapshot snapshot() const {
+        Snapshot snapshot;
+        std::map<std::pair<std::uint32_t, std::uint32_t>, std::size_t> known;
+        for (const cpu_area &cpu : cpus_.elements()) {
+            for (std::uint32_t i = FIRST_EDGE; i < std::min<std::uint32_t>(cpu.edges_used, EDGES); ++i) {
+                const edge &from_cpu = cpu.edges[i];
+                auto [entry, fresh] = known.try_emplace({from_cpu.from, from_cpu.to}, snapshot.edges.size());
+                if (fresh)
+                    snapshot.edges.push_back({{from_cpu.from}, {from_cpu.to}, {}});
+                Edge &edge = snapshot.edges[entry->second];
+                edge.time.merge(from_cpu.time, cpu.buckets[i]);
+                edge.events += from_cpu.events;
+                edge.other_cpu += from_cpu.other_cpu;
+            }
+            snapshot.net_rx_wait.merge(cpu.edges[EDGE_NET_RX_WAIT].time, cpu.buckets[EDGE_NET_RX_WAIT]);
+            snapshot.net_rx_run.merge(cpu.edges[EDGE_NET_RX_RUN].time, cpu.buckets[EDGE_NET_RX_RUN]);
+            snapshot.events += cpu.events;
+            for (std::size_t i = 0; i < TALLIES; ++i)
+                snapshot.tallies.at(i) += cpu.tallies[i];
+            for (std::size_t i = 0; i < DROP_REASONS; ++i)
+                if (cpu.dropped[i] != 0)
+                    snapshot.dropped[reason_name(i)] += cpu.dropped[i];
+        }
+        for (const slot &slot : slots_.elements())
+            snapshot.in_flight += slot.skb != 0 ? 1 : 0;
+        for (const Selected &selected : selected_)
+            snapshot.missed[selected.rung.program] = missed_by(selected.program);
+        return snapshot;
+    }
+
+private:
+    struct Selected {
+        Rung rung;
+        bpf_program *program;
+    };
+
+    void set_constants(const std::vector<Choice> &choices) {
+        auto &constants = *skeleton_->rodata;
+        for (end sender : {END_CLIENT, END_SERVER}) {
+            constants.entry_role[sender] = role_of(options_.way.entry(sender));
+            constants.entry_netns[sender] = options_.netns.at(sender);
+            constants.last_station[sender] = options_.way.last(sender).id;
+            constants.message_bytes[sender] = options_.message_bytes.at(sender);
+        }
+        constants.timelines_wanted = options_.timelines;
+        constants.timeline_stride = std::max<std::uint64_t>(options_.timeline_stride, 1);
+        constants.mutation = options_.mutation;
+        // The tracepoint at transmit speaks for those devices whose own function is not hooked.
+        for (const Step &step : options_.way.steps()) {
+            std::optional<std::string> ladder = ladder_name(options_.way, step.station);
+            for (const Choice &choice : choices)
+                if (is_at_device(step.station) && point_of(step.station) == POINT_XMIT &&
+                    choice.ladder.name == ladder && choice.used && choice.used->kind == HookKind::tracepoint)
+                    constants.xmit_by_tracepoint |= 1U << role_of(step.station);
+        }
+    }
+
+    void set_sizes() {
+        bpf_map__set_max_entries(skeleton_->maps.cpus, static_cast<__u32>(libbpf_num_possible_cpus()));
+        bpf_map__set_max_entries(skeleton_->maps.flows, options_.flows);
+        bpf_map__set_max_entries(skeleton_->maps.timelines, std::max(options_.timelines, 1U));
+    }
+
+    Result<void> select(const std::vector<Choice> &choices) {
+        for (const Choice &choice : choices) {
+            if (!choice.used)
+                continue;
+            const Rung &rung = *choice.used;
+            bool again = std::any_of(selected_.begin(), selected_.end(), [&](const Selected &selected) {
+                return selected.rung.program == rung.program;
+            });
+            if (again)
+                continue;
+            bpf_program *program = bpf_object__find_program_by_name(skeleton_->obj, rung.program.c_str());
+            if (program == nullptr)
+                return fail(rung.program, "there is no such BPF program");
+            bpf_program__set_autoload(program, true);
+            if (rung.kind == HookKind::fentry)
+                if (int code = bpf_program__set_attach_target(program, 0, rung.target.c_str()); code != 0)
+                    return libbpf_failed(rung.text(), code);
+            selected_.push_back({rung, program});
+        }
+        return {};
+    }
+
+    // The edges of the way come first, in its order; BPF adds what nobody foresaw.
+    void prepare_areas() {
+        std::uint32_t id = 0;
+        for (cpu_area &cpu : cpus_.elements()) {
+            cpu.cpu = id++;
+            cpu.edges_used = FIRST_EDGE;
+            for (edge &edge : cpu.edges)
+                edge.time.min = ~0ULL;
+            for (const HopName &hop : options_.way.hops()) {
+                if (ends_in_user_space(hop.to))
+                    continue;
+                std::uint32_t index = cpu.edges_used++;
+                cpu.edges[index].from = hop.from.id;
+                cpu.edges[index].to = hop.to.id;
+                cpu.edge_of[hop.from.id << STATION_BITS | hop.to.id] = static_cast<__u8>(index);
+            }
+        }
+        std::uint32_t index = 0;
+        for (flow &flow : flows_.elements())
+            flow.index = index++;
+    }
+
+    static bool ends_in_user_space(Station station) {
+        if (is_at_device(station))
+            return false;
+        std::uint32_t moment = (station.id - FIRST_END_STATION) % MOMENTS;
+        return moment == MOMENT_APP_SEND || moment == MOMENT_APP_RECV;
+    }
+
+    [[nodiscard]] std::string reason_name(std::size_t reason) const {
+        if (reason == DROP_CONSUMED)
+            return "CONSUMED";
+        if (reason == DROP_UNNAMED)
+            return "UNNAMED";
+        if (reason < drop_reasons_.size() && !drop_reasons_[reason].empty())
+            return drop_reasons_[reason];
+        return fmt::format("REASON_{}", reason);
+    }
+
+    static std::uint64_t missed_by(const bpf_program *program) {
+        bpf_prog_info info = {};
+        __u32 size = sizeof(info);
+        if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) != 0)
+            return 0;
+        return info.recursion_misses;
+    }
+
+    EngineOptions options_;
+    std::vector<std::string> drop_reasons_;
+    std::unique_ptr<vethtrace_bpf, Destroy> skeleton_;
+    SharedArray<cpu_area> cpus_;
+    SharedArray<slot> slots_;
+    SharedArray<flow> flows_;
+    SharedArray<timeline> timelines_;
+    std::vector<Selected> selected_;
+    std::vector<std::unique_ptr<bpf_link, Destroy>> links_; // go before the programs
+};
+
+Engine::Engine(std::unique_ptr<Implementation> implementation) : implementation_(std::move(implementation)) {}
+
+Engine::~Engine() = default;
+
+Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions &options, const std::vector<Choice> &choices,
+                                             std::vector<std::string> drop_reasons) {
+    auto implementation = std::make_unique<Implementation>(options, std::move(drop_reasons));
+    if (Result<void> loaded = implementation->load(choices); !loaded)
+        return tl::unexpected(loaded.error());
+    return std::unique_ptr<Engine>(new Engine(std::move(implementation)));
+}
+
+Result<void> Engine::attach() { return implementation_->attach(); }
+
+void Engine::detach() { implementation_->detach(); }
+
+Notes Engine::notes() { return implementation_->notes(); }
+
+Snapshot Engine::snapshot() const { return implementation_->snapshot(); }
+
+} // namespace vethtrace

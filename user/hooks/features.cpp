@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "hooks/features.hpp"
+
+#include "core/fd.hpp"
+
+#include <array>
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <fstream>
+#include <linux/perf_event.h>
+#include <map>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace vethtrace {
+
+namespace {
+
+struct FreeBtf {
+    void operator()(btf *types) const { btf__free(types); }
+};
+using Btf = std::unique_ptr<btf, FreeBtf>;
+
+// r0 = 0; exit
+constexpr std::array<bpf_insn, 2> empty_program = {
+    bpf_insn{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .src_reg = 0, .off = 0, .imm = 0},
+    bpf_insn{.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
+
+// A function or tracepoint in BTF: in the kernel's own, or in that of a module (which needs its descriptor).
+struct BtfTarget {
+    std::uint32_t id = 0;
+    int module_fd = 0;
+};
+
+// Empty: it worked.
+using Refusal = std::string;
+
+Refusal refused(int code) {
+    if (code == -EPERM)
+        return "refused: EPERM (not permitted: kernel lockdown, or a missing capability)";
+    return "refused: " + describe_errno(code);
+}
+
+Refusal try_to_load(bpf_prog_type type, const bpf_prog_load_opts &options, Fd &program) {
+    program = Fd(bpf_prog_load(type, "vethtrace_try", "GPL", empty_program.data(), empty_program.size(), &options));
+    return program ? "" : refused(-errno);
+}
+
+Refusal try_tracing(bpf_attach_type type, const BtfTarget &target, bool attach) {
+    LIBBPF_OPTS(bpf_prog_load_opts, options);
+    options.expected_attach_type = type;
+    options.attach_btf_id = target.id;
+    options.attach_btf_obj_fd = static_cast<__u32>(target.module_fd);
+    Fd program;
+    if (Refusal refusal = try_to_load(BPF_PROG_TYPE_TRACING, options, program); !refusal.empty())
+        return refusal;
+    if (!attach)
+        return "";
+    Fd link(bpf_raw_tracepoint_open(nullptr, program.get()));
+    return link ? "" : refused(-errno);
+}
+
+Refusal try_kprobe(const std::string &function) {
+    int type = 0;
+    if (!(std::ifstream("/sys/bus/event_source/devices/kprobe/type") >> type))
+        return "this kernel has no kprobes (CONFIG_KPROBE_EVENTS)";
+    LIBBPF_OPTS(bpf_prog_load_opts, options);
+    Fd program;
+    if (Refusal refusal = try_to_load(BPF_PROG_TYPE_KPROBE, options, program); !refusal.empty())
+        return refusal;
+    perf_event_attr attributes = {};
+    attributes.size = sizeof(attributes);
+    attributes.type = static_cast<__u32>(type);
+    attributes.kprobe_func = reinterpret_cast<__u64>(function.c_str());
+    Fd event(static_cast<int>(syscall(SYS_perf_event_open, &attributes, -1, 0, -1, PERF_FLAG_FD_CLOEXEC)));
+    if (event)
+        return "";
+    if (errno == ENOENT || errno == EINVAL || errno == EADDRNOTAVAIL)
+        return "no such function in this kernel (inlined, or not built)";
+    return refused(-errno);
+}
+
+} // namespace
+
+class Features::Implementation {
+public:
+    explicit Implementation(Btf kernel) : kernel_(std::move(kernel)) {}
+
+    Refusal attempt(const Rung &rung) {
+        switch (rung.kind) {
+        case HookKind::tracepoint: {
+            int id = btf__find_by_name_kind(kernel_.get(), ("btf_trace_" + rung.target).c_str(), BTF_KIND_TYPEDEF);
+            if (id <= 0)
+                return "no such tracepoint in this kernel";
+            return try_tracing(BPF_TRACE_RAW_TP, {static_cast<std::uint32_t>(id)}, false);
+        }
+        case HookKind::fentry: {
+            Result<BtfTarget> function = find_function(rung);
+            if (!function)
+                return function.error().reason;
+            return try_tracing(BPF_TRACE_FENTRY, *function, true);
+        }
+        case HookKind::kprobe:
+            return try_kprobe(rung.target);
+        }
+        return "unknown kind of hook";
+    }
+
+    [[nodiscard]] const btf *kernel() const { return kernel_.get(); }
+
+private:
+    struct Module {
+        Fd fd;
+        Btf types;
+    };
+
+    Result<BtfTarget> find_function(const Rung &rung) {
+        int id = btf__find_by_name_kind(kernel_.get(), rung.target.c_str(), BTF_KIND_FUNC);
+        if (id > 0)
+            return BtfTarget{static_cast<std::uint32_t>(id)};
+        if (rung.module.empty())
+            return fail(rung.target, "no such function in this kernel's BTF (inlined, or not built)");
+        Result<const Module *> module = load_module(rung.module);
+        if (!module)
+            return tl::unexpected(module.error());
+        id = btf__find_by_name_kind((*module)->types.get(), rung.target.c_str(), BTF_KIND_FUNC);
+        if (id <= 0)
+            return fail(rung.target, fmt::format("no such function in the BTF of module {} (inlined, or not built)",
+                                                 rung.module));
+        return BtfTarget{static_cast<std::uint32_t>(id), (*module)->fd.get()};
+    }
+
+    Result<const Module *> load_module(const std::string &name) {
+        if (auto known = modules_.find(name); known != modules_.end())
+            return &known->second;
+        __u32 id = 0;
+        while (bpf_btf_get_next_id(id, &id) == 0) {
+            Fd fd(bpf_btf_get_fd_by_id(id));
+            if (!fd && errno == ENOENT)
+                continue; // it went meanwhile
+            if (!fd)
+                return fail(name, refused(-errno));
+            std::array<char, 64> found = {};
+            bpf_btf_info info = {};
+            info.name = reinterpret_cast<__u64>(found.data());
+            info.name_len = found.size();
+            __u32 size = sizeof(info);
+            if (bpf_obj_get_info_by_fd(fd.get(), &info, &size) != 0 || info.kernel_btf == 0 || name != found.data())
+                continue;
+            Btf types(btf__load_from_kernel_by_id_split(id, kernel_.get()));
+            if (!types)
+                return fail(name, refused(-errno));
+            return &modules_.emplace(name, Module{std::move(fd), std::move(types)}).first->second;
+        }
+        if (errno != ENOENT)
+            return fail(name, refused(-errno));
+        return fail(name, fmt::format("not in the kernel, and no BTF of a module {} (not loaded, or a kernel before 5.11)",
+                                      name));
+    }
+
+    Btf kernel_;
+    std::map<std::string, Module> modules_;
+};
+
+Features::Features(std::unique_ptr<Implementation> implementation) : implementation_(std::move(implementation)) {}
+Features::Features(Features &&) noexcept = default;
+Features &Features::operator=(Features &&) noexcept = default;
+Features::~Features() = default;
+
+Result<Features> Features::read() {
+    Btf kernel(btf__load_vmlinux_btf());
+    if (!kernel)
+        return fail_errno("/sys/kernel/btf/vmlinux", errno, "vethtrace needs a kernel with CONFIG_DEBUG_INFO_BTF");
+    return Features(std::make_unique<Implementation>(std::move(kernel)));
+}
+
+Choice Features::choose(const Ladder &ladder, const Denied &denied) {
+    Choice choice{ladder, {}, std::nullopt};
+    for (const Rung &rung : ladder.rungs) {
+        Refusal refusal = denied.covers(rung) ? "denied by --no-hook" : implementation_->attempt(rung);
+        if (!refusal.empty()) {
+            choice.tried.push_back({rung, refusal});
+            continue;
+        }
+        choice.tried.push_back({rung, "used"});
+        choice.used = rung;
+        break;
+    }
+    return choice;
+}
+
+std::vector<Choice> Features::choose_all(const std::vector<Ladder> &ladders, const Denied &denied) {
+    std::vector<Choice> choices;
+    for (const Ladder &ladder : ladders)
+        choices.push_back(choose(ladder, denied));
+    return choices;
+}
+
+std::vector<std::string> Features::drop_reasons() const {
+    std::vector<std::string> names;
+    const btf *types = implementation_->kernel();
+    int id = btf__find_by_name_kind(types, "skb_drop_reason", BTF_KIND_ENUM);
+    if (id <= 0)
+        return names;
+    const btf_type *type = btf__type_by_id(types, static_cast<__u32>(id));
+    const struct btf_enum *values = btf_enum(type);
+    for (int i = 0; i < btf_vlen(type); ++i) {
+        auto value = static_cast<std::size_t>(values[i].val);
+        constexpr std::size_t reasonable = 1024; // the upper bits name a subsystem
+        if (value >= reasonable)
+            continue;
+        if (names.size() <= value)
+            names.resize(value + 1);
+        std::string name = btf__name_by_offset(types, values[i].name_off);
+        const std::string prefix = "SKB_DROP_REASON_";
+        names[value] = name.rfind(prefix, 0) == 0 ? name.substr(prefix.size()) : name;
+    }
+    return names;
+}
+
+Result<void> check_required(const std::vector<Choice> &choices) {
+    for (const Choice &choice : choices) {
+        if (choice.used || !choice.ladder.required)
+            continue;
+        std::vector<std::string> refusals;
+        for (const Attempt &attempt : choice.tried)
+            refusals.push_back(attempt.rung.text() + ": " + attempt.result);
+        return fail(fmt::format("no hook for {} ({})", choice.ladder.name, choice.ladder.purpose),
+                    fmt::format("{}", fmt::join(refusals, "; ")), "`vethtrace features` shows what this kernel allows");
+    }
+    return {};
+}
+
+} // namespace vethtrace

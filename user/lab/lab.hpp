@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// A machine with a container and a peer, played by three network namespaces of its own. Nothing of the real machine is
+// touched but the names under /run/netns; they go with the lab.
+#pragma once
+
+#include "core/ways.hpp"
+#include "lab/netns.hpp"
+#include "lab/ownership.hpp"
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace vethtrace {
+
+class Lab {
+public:
+    // Builds the lab of a mode. Needs CAP_SYS_ADMIN and CAP_NET_ADMIN.
+    [[nodiscard]] static Result<std::unique_ptr<Lab>> build(Mode mode, Topology topology);
+    [[nodiscard]] static Result<std::unique_ptr<Lab>> build(Mode mode, Topology topology, Ownership owner);
+    Lab(const Lab &) = delete;
+    Lab &operator=(const Lab &) = delete;
+    ~Lab();
+
+    // Leaves the namespaces behind when this object goes.
+    void keep() { kept_ = true; }
+
+    // The namespaces where the two ends of the load live.
+    [[nodiscard]] const Netns &client() const { return container_ ? *container_ : *host_; }
+    [[nodiscard]] const Netns &server() const { return *peer_; }
+    [[nodiscard]] const std::string &server_address() const { return server_address_; }
+    [[nodiscard]] const std::string &name() const { return owner_.lab(); }
+
+private:
+    explicit Lab(Ownership owner) : owner_(std::move(owner)) {}
+
+    Ownership owner_;
+    bool kept_ = false;
+    std::optional<Netns> container_;
+    std::optional<Netns> host_;
+    std::optional<Netns> peer_;
+    std::string server_address_;
+
+    friend class Builder;
+};
+
+} // namespace vethtrace

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "report/json.hpp"
+
+#include "core/version.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+namespace vethtrace {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr double decimals = 1000;
+
+double rounded(double value) { return std::round(value * decimals) / decimals; }
+
+Json nullable(const std::optional<double> &value) { return value ? Json(rounded(*value)) : Json(nullptr); }
+Json nullable(const std::optional<Nanoseconds> &value) { return value ? Json(*value) : Json(nullptr); }
+Json nullable(const std::optional<std::string> &value) { return value ? Json(*value) : Json(nullptr); }
+
+Json histogram_json(const Histogram &histogram) {
+    Json bars = Json::array();
+    for (const Histogram::Bar &bar : histogram.bars())
+        bars.push_back({bar.range.low, nullable(bar.range.high), bar.count});
+    return bars;
+}
+
+// Times that every distribution has in common, in the order of the contract.
+void add_distribution(Json &json, const Histogram &histogram) {
+    json["mean_ns"] = nullable(histogram.mean());
+    json["min_ns"] = nullable(histogram.min());
+    json["max_ns"] = nullable(histogram.max());
+    json["p50_ns"] = nullable(histogram.percentile(0.5));
+    json["p90_ns"] = nullable(histogram.percentile(0.9));
+    json["p99_ns"] = nullable(histogram.percentile(0.99));
+    json["p999_ns"] = nullable(histogram.percentile(0.999));
+    json["histogram"] = histogram_json(histogram);
+}
+
+Json distribution_json(const Histogram &histogram) {
+    Json json = {{"count", histogram.count()}};
+    add_distribution(json, histogram);
+    return json;
+}
+
+Json environment_json(const Environment &environment) {
+    return {{"kernel", environment.kernel},
+            {"arch", environment.arch},
+            {"cpus", environment.cpus},
+            {"clocksource", environment.clocksource},
+            {"lockdown", nullable(environment.lockdown)},
+            {"virtualization", nullable(environment.virtualization)}};
+}
+
+Json tool_json(const Environment &environment) {
+    return {{"version", std::string(tool_version)}, {"libbpf", environment.libbpf}};
+}
+
+Json load_json(const LoadResult &load) {
+    double seconds = static_cast<double>(load.duration_ns) / 1e9;
+    double rate = seconds > 0 ? static_cast<double>(load.transactions) / seconds : 0;
+    return {{"kind", "TCP_RR"},
+            {"transactions", load.transactions},
+            {"duration_ns", load.duration_ns},
+            {"request_bytes", load.request_bytes},
+            {"response_bytes", load.response_bytes},
+            {"flows", load.flows},
+            {"cpus", {load.client_cpu, load.server_cpu}},
+            {"rate_per_s", rounded(rate)},
+            {"rtt", distribution_json(load.rtt)}};
+}
+
+Json tried_json(const std::vector<Attempt> &tried) {
+    Json json = Json::array();
+    for (const Attempt &attempt : tried)
+        json.push_back({{"hook", attempt.rung.text()},
+                        {"kind", name_of(attempt.rung.kind)},
+                        {"result", attempt.result}});
+    return json;
+}
+
+Json hop_json(const Hop &hop) {
+    Json json = {{"direction", name_of(hop.name.direction)},
+                 {"from", name_of(hop.name.from)},
+                 {"to", name_of(hop.name.to)},
+                 {"stage", name_of(hop.name.stage)},
+                 {"count", hop.time.count()},
+                 {"sum_ns", hop.time.sum()}};
+    add_distribution(json, hop.time);
+    bool any = hop.time.count() != 0;
+    json["overflow"] = hop.time.overflow();
+    json["events"] = hop.events;
+    json["other_cpu"] = hop.other_cpu;
+    json["observer_ns"] = any ? Json(rounded(hop.observer_ns)) : Json(nullptr);
+    json["corrected_mean_ns"] = any ? Json(rounded(hop.corrected_mean_ns)) : Json(nullptr);
+    return json;
+}
+
+Json net_rx_json(const NetRx &net_rx, std::uint64_t transactions) {
+    double per_transaction =
+        transactions == 0 ? 0 : static_cast<double>(net_rx.runs) / static_cast<double>(transactions);
+    return {{"raised", net_rx.raised},
+            {"runs", net_rx.runs},
+            {"runs_per_transaction", rounded(per_transaction)},
+            {"wait", distribution_json(net_rx.wait)},
+            {"run", distribution_json(net_rx.run)},
+            {"context",
+             {{"inline", net_rx.inline_},
+              {"irq_exit", net_rx.irq_exit},
+              {"ksoftirqd", net_rx.ksoftirqd},
+              {"other", net_rx.other}}},
+            {"context_by", "inline: raised by a packet of the load on this CPU and run before another task was; "
+                           "ksoftirqd: by the name of the running task; other: cannot be told"}};
+}
+
+Json conservation_json(const Conservation &conservation) {
+    return {{"entered", conservation.entered},
+            {"cloned", conservation.cloned},
+            {"segmented", conservation.segmented},
+            {"completed", conservation.completed},
+            {"dropped", conservation.dropped},
+            {"evicted", conservation.evicted},
+            {"merged", conservation.merged},
+            {"in_flight", conservation.in_flight},
+            {"missed", conservation.missed},
+            {"not_followed", conservation.not_followed},
+            {"balanced", conservation.balanced()}};
+}
+
+Json timelines_json(const std::vector<Timeline> &timelines) {
+    Json json = Json::array();
+    for (const Timeline &timeline : timelines) {
+        Json marks = Json::array();
+        for (const TimelineMark &mark : timeline.marks)
+            marks.push_back({{"station", name_of(mark.station)},
+                             {"since_send_ns", mark.since_send},
+                             {"cpu", mark.cpu},
+                             {"pid", mark.pid},
+                             {"comm", mark.comm},
+                             {"context", mark.context}});
+        json.push_back({{"transaction", timeline.transaction}, {"marks", std::move(marks)}});
+    }
+    return json;
+}
+
+} // namespace
+
+Json to_json(const RunResult &result) {
+    Json stations = Json::array();
+    for (const StationResult &station : result.stations)
+        stations.push_back({{"id", name_of(station.station)},
+                            {"hook", station.hook},
+                            {"tried", tried_json(station.tried)},
+                            {"hits", station.hits},
+                            {"missed", station.missed}});
+    Json hops = Json::array();
+    for (const Hop &hop : result.hops)
+        hops.push_back(hop_json(hop));
+
+    const Ledger &ledger = result.ledger;
+    const Observer &observer = result.observer;
+    Json json = {
+        {"schema", "vethtrace.run/1"},
+        {"tool", tool_json(result.environment)},
+        {"environment", environment_json(result.environment)},
+        {"mode", name_of(result.mode)},
+        {"topology", name_of(result.topology)},
+        {"load", load_json(result.load)},
+        {"stations", std::move(stations)},
+        {"hops", std::move(hops)},
+        {"softirq", {{"net_rx", net_rx_json(result.net_rx, result.load.transactions)}}},
+        {"ledger",
+         {{"rtt_mean_ns", rounded(ledger.rtt_mean_ns)},
+          {"explained_mean_ns", rounded(ledger.explained_mean_ns)},
+          {"unexplained_mean_ns", rounded(ledger.unexplained_mean_ns)},
+          {"explained_ratio", rounded(ledger.explained_ratio)},
+          {"corrected_sum_ns", rounded(ledger.corrected_sum_ns)},
+          {"corrected_residual_ns", rounded(ledger.corrected_residual_ns)}}},
+        {"conservation", conservation_json(result.conservation)},
+        {"observer",
+         {{"untraced_rtt_mean_ns", rounded(observer.untraced_rtt_mean_ns)},
+          {"traced_rtt_mean_ns", rounded(observer.traced_rtt_mean_ns)},
+          {"added_ns", rounded(observer.added_ns)},
+          {"added_ratio", rounded(observer.added_ratio)},
+          {"added_ci95_ns", nullable(observer.added_ci95_ns)},
+          {"event_ns", rounded(observer.event_ns)},
+          {"stamp_ns", rounded(observer.stamp_ns)},
+          {"events_per_transaction", rounded(observer.events_per_transaction)}}},
+    };
+    if (!result.timelines.empty())
+        json["timelines"] = timelines_json(result.timelines);
+    json["interrupted"] = result.interrupted;
+    json["valid"] = result.valid;
+    json["warnings"] = result.warnings;
+    return json;
+}
+
+Json to_json(const std::vector<Choice> &choices, const Environment &environment) {
+    Json ladders = Json::array();
+    for (const Choice &choice : choices) {
+        ladders.push_back({{"name", choice.ladder.name},
+                           {"purpose", choice.ladder.purpose},
+                           {"hook", choice.used ? Json(choice.used->text()) : Json(nullptr)},
+                           {"tried", tried_json(choice.tried)}});
+    }
+    return {{"schema", "vethtrace.features/1"},
+            {"tool", tool_json(environment)},
+            {"environment", environment_json(environment)},
+            {"ladders", std::move(ladders)}};
+}
+
+std::string to_text(const Json &json, bool pretty) {
+    constexpr int indentation = 2;
+    // Names from outside need not be UTF-8; what is not becomes U+FFFD instead of an exception.
+    return json.dump(pretty ? indentation : -1, ' ', false, Json::error_handler_t::replace);
+}
+
+} // namespace vethtrace

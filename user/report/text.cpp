@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "report/text.hpp"
+
+#include "core/version.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace vethtrace {
+
+namespace {
+
+constexpr double ns_per_us = 1e3;
+constexpr double ns_per_ms = 1e6;
+constexpr double ns_per_s = 1e9;
+
+// ---- colour
+
+enum class Tone { plain, dim, strong, good, bad, bar };
+
+std::string painted(const std::string &text, Tone tone, const TextStyle &style) {
+    if (!style.color || tone == Tone::plain)
+        return text;
+    constexpr std::array<std::string_view, 6> codes = {"", "2", "1", "32", "31", "36"};
+    return fmt::format("\033[{}m{}\033[0m", codes.at(static_cast<std::size_t>(tone)), text);
+}
+
+std::string percentile_text(const Histogram &histogram, double quantile) {
+    std::optional<double> value = histogram.percentile(quantile);
+    return value ? duration_text(*value) : "-";
+}
+
+std::string optional_text(const std::optional<Nanoseconds> &value) {
+    return value ? duration_text(static_cast<double>(*value)) : "-";
+}
+
+// ---- parts of a run
+
+constexpr int hop_width = 42;
+constexpr int most_bar = 24;
+
+double share_of(const Hop &hop, const RunResult &result) {
+    double rtt = result.ledger.rtt_mean_ns * static_cast<double>(result.load.transactions);
+    return rtt > 0 ? static_cast<double>(hop.time.sum()) / rtt : 0;
+}
+
+std::string hop_text(const HopName &name) {
+    if (name.stage == Stage::segments)
+        return fmt::format("{}, first to last segment", name_of(name.to));
+    return fmt::format("{} -> {}", name_of(name.from), name_of(name.to));
+}
+
+std::string heading(const RunResult &result) {
+    const LoadResult &load = result.load;
+    std::string cpus = load.client_cpu == load.server_cpu ? fmt::format("CPU {}", load.client_cpu)
+                                                          : fmt::format("CPUs {},{}", load.client_cpu, load.server_cpu);
+    return fmt::format("vethtrace {}  {}, {} topology  TCP_RR {}/{} byte, {} flow{}, {}  kernel {}  {} transactions",
+                       tool_version, name_of(result.mode), name_of(result.topology), load.request_bytes,
+                       load.response_bytes, load.flows, load.flows == 1 ? "" : "s", cpus, result.environment.kernel,
+                       count_text(load.transactions));
+}
+
+std::string hop_rows(const RunResult &result, const TextStyle &style) {
+    std::string out;
+    double largest = 0;
+    for (const Hop &hop : result.hops)
+        largest = std::max(largest, share_of(hop, result));
+    // What is left of a narrow terminal is the bar's.
+    constexpr int before_bar = 105;
+    int bar_width = std::clamp(style.width - before_bar, 0, most_bar);
+
+    std::optional<Direction> direction;
+    int number = 0;
+    for (const Hop &hop : result.hops) {
+        if (hop.time.count() == 0 && !hop.name.every_message)
+            continue; // a hop that only larger messages have
+        if (direction != hop.name.direction) {
+            direction = hop.name.direction;
+            out += painted(fmt::format(" {:<{}} {:<12} {:>9} {:>8} {:>8} {:>8} {:>8}", name_of(*direction),
+                                       hop_width + 3, "stage", "n", "mean", "p50", "p99", "max"),
+                           Tone::strong, style);
+            out += '\n';
+        }
+        double share = share_of(hop, result);
+        auto bar = static_cast<std::size_t>(largest > 0 ? std::lround(share / largest * bar_width) : 0);
+        std::optional<double> mean = hop.time.mean();
+        out += fmt::format(" {:>2}  {:<{}} {:<12} {:>9} {:>8} {:>8} {:>8} {:>8}", ++number, hop_text(hop.name),
+                           hop_width - 1, name_of(hop.name.stage), count_text(hop.time.count()),
+                           mean ? duration_text(*mean) : "-", percentile_text(hop.time, 0.5),
+                           percentile_text(hop.time, 0.99), optional_text(hop.time.max()));
+        if (bar != 0)
+            out += "  " + painted(std::string(bar, '#'), Tone::bar, style);
+        out += '\n';
+    }
+    return out;
+}
+
+std::string ledger_line(const RunResult &result) {
+    const Ledger &ledger = result.ledger;
+    return fmt::format(" ledger    hops {} {} unexplained {} = RTT {}   ({:.1f} % explained)\n",
+                       duration_text(ledger.explained_mean_ns), ledger.unexplained_mean_ns < 0 ? "-" : "+",
+                       duration_text(std::abs(ledger.unexplained_mean_ns)), duration_text(ledger.rtt_mean_ns),
+                       ledger.explained_ratio * 100);
+}
+
+std::string rtt_line(const RunResult &result) {
+    const Histogram &rtt = result.load.rtt;
+    double seconds = static_cast<double>(result.load.duration_ns) / ns_per_s;
+    double rate = seconds > 0 ? static_cast<double>(result.load.transactions) / seconds : 0;
+    return fmt::format(" rtt       mean {}  min {}  p50 {}  p90 {}  p99 {}  p99.9 {}  max {}   {} transactions/s\n",
+                       rtt.mean() ? duration_text(*rtt.mean()) : "-", optional_text(rtt.min()),
+                       percentile_text(rtt, 0.5), percentile_text(rtt, 0.9), percentile_text(rtt, 0.99),
+                       percentile_text(rtt, 0.999), optional_text(rtt.max()),
+                       count_text(static_cast<std::uint64_t>(rate)));
+}
+
+std::string softirq_line(const RunResult &result) {
+    const NetRx &net_rx = result.net_rx;
+    auto transactions = static_cast<double>(std::max<std::uint64_t>(result.load.transactions, 1));
+    std::vector<std::string> contexts;
+    auto add = [&](std::uint64_t count, std::string_view name) {
+        if (count != 0)
+            contexts.push_back(fmt::format("{} {:.2f}", name, static_cast<double>(count) / transactions));
+    };
+    add(net_rx.inline_, "inline");
+    add(net_rx.irq_exit, "irq exit");
+    add(net_rx.ksoftirqd, "ksoftirqd");
+    add(net_rx.other, "other");
+    auto mean = [](const Histogram &histogram) { return histogram.mean() ? duration_text(*histogram.mean()) : "-"; };
+    return fmt::format(" softirq   NET_RX runs per transaction {:.2f} ({})   wait {}, run {} each\n",
+                       static_cast<double>(net_rx.runs) / transactions, fmt::join(contexts, ", "), mean(net_rx.wait),
+                       mean(net_rx.run));
+}
+
+std::string cost_line(const RunResult &result) {
+    const Observer &observer = result.observer;
+    const Conservation &conservation = result.conservation;
+    std::string interval =
+        observer.added_ci95_ns ? fmt::format(" +-{}", duration_text(*observer.added_ci95_ns)) : std::string();
+    return fmt::format(
+        " cost      tracing added {}{}{} (untraced {})   {}: {} packets entered, {} completed\n",
+        observer.added_ns < 0 ? "-" : "", duration_text(std::abs(observer.added_ns)), interval,
+        duration_text(observer.untraced_rtt_mean_ns), conservation.balanced() ? "balanced" : "NOT BALANCED",
+        count_text(conservation.entered), count_text(conservation.completed));
+}
+
+std::string hooks_line(const RunResult &result, const TextStyle &style) {
+    std::vector<std::string> hooks;
+    for (const StationResult &station : result.stations)
+        if (station.hook != "load" && std::find(hooks.begin(), hooks.end(), station.hook) == hooks.end())
+            hooks.push_back(station.hook);
+    std::string out = fmt::format(" hooks     {}\n", fmt::join(hooks, ", "));
+    if (style.verbosity < 1)
+        return out;
+    std::vector<std::string> shown;
+    for (const StationResult &station : result.stations)
+        for (const Attempt &attempt : station.tried) {
+            std::string line = fmt::format("           {:<28} {}\n", attempt.rung.text(), attempt.result);
+            if (std::find(shown.begin(), shown.end(), line) == shown.end())
+                shown.push_back(line);
+        }
+    return out + fmt::format("{}", fmt::join(shown, ""));
+}
+
+std::string timeline_rows(const Timeline &timeline, const TextStyle &style) {
+    std::string out = painted(fmt::format("\n transaction {}{:>28}  {:>8} {:>4}  {:<8} {:<16} {}\n", timeline.transaction,
+                                          "at", "+", "cpu", "pid", "task", "context"),
+                              Tone::strong, style);
+    Nanoseconds before = 0;
+    for (const TimelineMark &mark : timeline.marks) {
+        out += fmt::format("   {:<24} {:>12}  {:>8} {:>4}  {:<8} {:<16} {}\n", name_of(mark.station),
+                           fmt::format("{:.3f}us", static_cast<double>(mark.since_send) / ns_per_us),
+                           mark.since_send < before ? "?" : duration_text(static_cast<double>(mark.since_send - before)),
+                           mark.cpu, mark.pid, mark.comm, mark.context);
+        before = mark.since_send;
+    }
+    return out;
+}
+
+std::string closing_sentence(const RunResult &result) {
+    std::map<Stage, double> stages;
+    for (const Hop &hop : result.hops)
+        stages[hop.name.stage] += share_of(hop, result);
+    auto largest = std::max_element(stages.begin(), stages.end(),
+                                    [](const auto &a, const auto &b) { return a.second < b.second; });
+    if (largest == stages.end() || result.load.transactions == 0)
+        return "Nothing was measured.";
+    const Observer &observer = result.observer;
+    std::string cost;
+    if (observer.added_ci95_ns && std::abs(observer.added_ns) < *observer.added_ci95_ns)
+        cost = "tracing does not change that beyond this run's noise";
+    else
+        cost = fmt::format("tracing made the round trip {:.0f} % longer, and the means above include that",
+                           observer.added_ratio * 100);
+    return fmt::format("The largest stage is {} with {:.0f} % of the round trip; {}.", name_of(largest->first),
+                       largest->second * 100, cost);
+}
+
+} // namespace
+
+std::string duration_text(double ns) {
+    auto three_digits = [](double value, std::string_view unit) {
+        constexpr double two_digits = 9.995;
+        constexpr double one_digit = 99.95;
+        if (value < two_digits)
+            return fmt::format("{:.2f}{}", value, unit);
+        if (value < one_digit)
+            return fmt::format("{:.1f}{}", value, unit);
+        return fmt::format("{:.0f}{}", value, unit);
+    };
+    constexpr double just_below = 999.5;
+    if (std::abs(ns) < just_below)
+        return fmt::format("{:.0f}ns", ns);
+    if (std::abs(ns) < just_below * ns_per_us)
+        return three_digits(ns / ns_per_us, "us");
+    if (std::abs(ns) < just_below * ns_per_ms)
+        return three_digits(ns / ns_per_ms, "ms");
+    return three_digits(ns / ns_per_s, "s");
+}
+
+std::string count_text(std::uint64_t count) {
+    std::string digits = std::to_string(count);
+    constexpr std::size_t group = 3;
+    for (std::size_t left = digits.size(); left > group;) {
+        left -= group;
+        digits.insert(left, ",");
+    }
+    return digits;
+}
+
+std::string to_text(const RunResult &result, const TextStyle &style) {
+    std::string out;
+    if (style.verbosity >= 0) {
+        out += painted(heading(result), Tone::strong, style) + "\n";
+        out += hop_rows(result, style);
+        out += rtt_line(result);
+        out += ledger_line(result);
+        out += softirq_line(result);
+        out += cost_line(result);
+        out += hooks_line(result, style);
+        for (const Timeline &timeline : result.timelines)
+            out += timeline_rows(timeline, style);
+        out += '\n';
+    }
+    out += closing_sentence(result) + "\n";
+    if (!result.valid)
+        out += painted("This result is not valid:", Tone::bad, style) + "\n";
+    for (const std::string &warning : result.warnings)
+        out += painted("  ! ", Tone::bad, style) + warning + "\n";
+    return out;
+}
+
+std::string to_text(const std::vector<Choice> &choices, const Environment &environment, const TextStyle &style) {
+    std::string out = painted(fmt::format("vethtrace {}  libbpf {}  kernel {}", tool_version, environment.libbpf,
+                                          environment.kernel),
+                              Tone::strong, style) +
+                      "\n";
+    for (const Choice &choice : choices) {
+        std::string used = choice.used ? painted(choice.used->text(), Tone::good, style)
+                                       : painted("no hook", Tone::bad, style);
+        out += fmt::format(" {:<16} {:<46} {}\n", choice.ladder.name, choice.ladder.purpose, used);
+        for (const Attempt &attempt : choice.tried)
+            if (!choice.used || attempt.rung.program != choice.used->program || attempt.rung.target != choice.used->target)
+                out += painted(fmt::format("   {:<28} {}", attempt.rung.text(), attempt.result), Tone::dim, style) + "\n";
+    }
+    return out;
+}
+
+} // namespace vethtrace

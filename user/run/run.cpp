@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "run/run.hpp"
+
+#include "core/ledger.hpp"
+#include "hooks/engine.hpp"
+#include "hooks/features.hpp"
+#include "lab/lab.hpp"
+#include "load/clock.hpp"
+#include "run/environment.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <malloc.h>
+#include <string_view>
+
+namespace vethtrace {
+
+namespace {
+
+using namespace layout;
+
+// ---- the measurement
+
+// Untraced load takes this part of the time of the traced load once before and once after it. Both are cut into slices
+// that take turns, because the speed of a shared machine changes within a second by more than tracing costs.
+constexpr unsigned untraced_part = 5;
+constexpr std::uint64_t most_slices = 20;
+constexpr std::uint64_t slice_transactions = 400;                 // at least, of all flows together
+constexpr std::chrono::nanoseconds slice_duration = std::chrono::milliseconds(50); // at least
+
+struct Measured {
+    StretchResult traced; // all slices together
+    std::vector<SlicePair> slices;
+};
+
+std::uint64_t slices_of(const RunOptions &options) {
+    std::uint64_t slices = options.count ? *options.count / (slice_transactions * options.load.flows)
+                                         : static_cast<std::uint64_t>(options.duration / slice_duration);
+    return std::clamp<std::uint64_t>(slices, 1, most_slices);
+}
+
+// The part of a run that falls to slice `index` of `slices`; the counts of all add up to the whole.
+Stretch slice_of(const RunOptions &options, bool traced, std::uint64_t index, std::uint64_t slices) {
+    Stretch slice{options.warmup, std::nullopt, options.duration / slices, traced};
+    if (options.count)
+        slice.count = *options.count * (index + 1) / slices - *options.count * index / slices;
+    if (traced)
+        return slice;
+    // One untraced slice more than traced ones.
+    slice.duration = slice.duration * 2 / untraced_part * slices / (slices + 1);
+    if (options.count)
+        slice.count = std::max<std::uint64_t>(*options.count * 2 / untraced_part / (slices + 1), options.load.flows);
+    return slice;
+}
+
+Result<StretchResult> run_traced(TcpRr &load, Engine &engine, const Stretch &slice) {
+    if (Result<void> attached = engine.attach(); !attached)
+        return tl::unexpected(attached.error());
+    Result<StretchResult> result = load.run(slice);
+    engine.detach();
+    return result;
+}
+
+Result<Measured> measure(TcpRr &load, Engine &engine, const RunOptions &options, const std::atomic<bool> &stop,
+                         const Progress &progress) {
+    Measured measured;
+    std::uint64_t slices = slices_of(options);
+    Result<StretchResult> before = load.run(slice_of(options, false, 0, slices));
+    for (std::uint64_t index = 0; index < slices && before && !stop; ++index) {
+        progress(fmt::format("tracing, slice {} of {}", index + 1, slices));
+        Result<StretchResult> traced = run_traced(load, engine, slice_of(options, true, index, slices));
+        if (!traced)
+            return tl::unexpected(traced.error());
+        Result<StretchResult> after = load.run(slice_of(options, false, index, slices));
+        if (!after)
+            return tl::unexpected(after.error());
+        double first = before->rtt.mean().value_or(0);
+        double second = after->rtt.mean().value_or(first); // an interrupted run ends here
+        if (traced->rtt.count() != 0)
+            measured.slices.push_back({*traced->rtt.mean(), (first + second) / 2});
+        measured.traced.merge(*traced);
+        before = std::move(after);
+    }
+    if (!before)
+        return tl::unexpected(before.error());
+    return measured;
+}
+
+// What one reading of the clock costs the load, in ns: the least of several tries, as the rest is disturbance.
+double measure_stamp() {
+    constexpr int tries = 5;
+    constexpr int readings = 400;
+    Nanoseconds least = std::numeric_limits<Nanoseconds>::max();
+    for (int i = 0; i < tries; ++i) {
+        Nanoseconds begin = kernel_clock();
+        Nanoseconds end = begin;
+        for (int j = 0; j < readings; ++j)
+            end = kernel_clock();
+        least = std::min(least, end - begin);
+    }
+    return static_cast<double>(least) / readings;
+}
+
+// Every hop of the way in its order, then the edges that nobody foresaw.
+std::vector<Hop> collect_hops(const Way &way, const Snapshot &snapshot, const StretchResult &traced) {
+    std::vector<Hop> hops;
+    auto user_hop = [&](const HopName &name) -> const UserHop * {
+        if (name.stage == Stage::application)
+            return &traced.application;
+        if (name.stage == Stage::wakeup)
+            return &traced.wakeup.at(name.direction == Direction::request ? END_SERVER : END_CLIENT);
+        return nullptr;
+    };
+    auto is = [](const HopName &name, const Edge &edge) { return name.from == edge.from && name.to == edge.to; };
+
+    for (const HopName &name : way.hops()) {
+        Hop hop{name, {}};
+        if (const UserHop *from_load = user_hop(name)) {
+            hop.time = from_load->time;
+            hop.events = from_load->events;
+        }
+        for (const Edge &edge : snapshot.edges) {
+            if (!is(name, edge))
+                continue;
+            hop.time = edge.time;
+            hop.events = edge.events;
+            hop.other_cpu = edge.other_cpu;
+        }
+        hops.push_back(std::move(hop));
+    }
+    std::vector<HopName> known = way.hops();
+    for (const Edge &edge : snapshot.edges) {
+        if (std::any_of(known.begin(), known.end(), [&](const HopName &name) { return is(name, edge); }))
+            continue;
+        // It belongs to the direction in which its first station lies.
+        auto same_start = std::find_if(known.begin(), known.end(),
+                                       [&](const HopName &name) { return name.from == edge.from; });
+        Direction direction = same_start == known.end() ? Direction::request : same_start->direction;
+        hops.push_back({{direction, edge.from, edge.to, Stage::unforeseen, false}, edge.time, edge.events,
+                        edge.other_cpu});
+    }
+    return hops;
+}
+
+std::vector<StationResult> collect_stations(const Way &way, const std::vector<Choice> &choices,
+                                            const std::vector<Hop> &hops, const Snapshot &snapshot) {
+    std::vector<StationResult> stations;
+    for (const Step &step : way.steps()) {
+        StationResult station{step.station, "load", {}};
+        std::optional<std::string> ladder = ladder_name(way, step.station);
+        for (const Choice &choice : choices) {
+            if (choice.ladder.name != ladder || !choice.used)
+                continue;
+            station.hook = choice.used->text();
+            station.tried = choice.tried;
+            if (auto missed = snapshot.missed.find(choice.used->program); missed != snapshot.missed.end())
+                station.missed = missed->second;
+        }
+        std::uint64_t arrivals = 0;
+        std::uint64_t departures = 0;
+        for (const Hop &hop : hops) {
+            arrivals += hop.name.to == step.station && !(hop.name.from == hop.name.to) ? hop.time.count() : 0;
+            departures += hop.name.from == step.station && !(hop.name.from == hop.name.to) ? hop.time.count() : 0;
+        }
+        station.hits = std::max(arrivals, departures);
+        stations.push_back(std::move(station));
+    }
+    return stations;
+}
+
+NetRx collect_net_rx(const Snapshot &snapshot) {
+    NetRx net_rx;
+    net_rx.raised = snapshot.tallies.at(TALLY_NET_RX_RAISED);
+    net_rx.runs = snapshot.tallies.at(TALLY_NET_RX_RUNS);
+    net_rx.inline_ = snapshot.tallies.at(TALLY_NET_RX_INLINE);
+    net_rx.ksoftirqd = snapshot.tallies.at(TALLY_NET_RX_KSOFTIRQD);
+    net_rx.other = snapshot.tallies.at(TALLY_NET_RX_OTHER);
+    net_rx.wait = snapshot.net_rx_wait;
+    net_rx.run = snapshot.net_rx_run;
+    return net_rx;
+}
+
+Conservation collect_conservation(const Snapshot &snapshot) {
+    constexpr std::array<std::pair<tally, std::string_view>, 8> not_followed = {{
+        {TALLY_STALE, "died_unseen"},
+        {TALLY_ACKS, "without_payload"},
+        {TALLY_RETRANSMITTED, "retransmitted"},
+        {TALLY_SEGMENTS, "earlier_segments"},
+        {TALLY_OUTSIDE, "warm_up"},
+        {TALLY_UNREGISTERED, "of_other_sockets"},
+        {TALLY_MISALIGNED, "misaligned"},
+        {TALLY_READY_UNJOINED, "delivered_unjoined"},
+    }};
+    Conservation conservation;
+    conservation.entered = snapshot.tallies.at(TALLY_ENTERED);
+    conservation.completed = snapshot.tallies.at(TALLY_COMPLETED);
+    conservation.evicted = snapshot.tallies.at(TALLY_EVICTED);
+    conservation.dropped = snapshot.dropped;
+    conservation.in_flight = snapshot.in_flight;
+    for (const auto &[program, missed] : snapshot.missed)
+        conservation.missed += missed;
+    for (const auto &[tally, name] : not_followed)
+        if (std::uint64_t count = snapshot.tallies.at(tally); count != 0)
+            conservation.not_followed.emplace(name, count);
+    return conservation;
+}
+
+std::string context_of(std::uint32_t softirq) {
+    switch (softirq) {
+    case TALLY_NET_RX_INLINE:
+        return "softirq, inline";
+    case TALLY_NET_RX_KSOFTIRQD:
+        return "softirq, ksoftirqd";
+    case TALLY_NET_RX_OTHER:
+        return "softirq";
+    default:
+        return "process";
+    }
+}
+
+std::vector<Timeline> collect_timelines(const Way &way, const Notes &notes) {
+    std::vector<Timeline> timelines;
+    std::uint64_t transaction = 0;
+    for (const timeline &line : notes.timelines) {
+        Timeline timeline{transaction, {}};
+        transaction += notes.timeline_stride;
+        Nanoseconds begin = line.at[way.steps().front().station.id].when;
+        for (const Step &step : way.steps()) {
+            const timeline_mark &mark = line.at[step.station.id];
+            if (mark.when == 0 || mark.when < begin)
+                continue;
+            timeline.marks.push_back({step.station, mark.when - begin, mark.cpu, mark.pid,
+                                      std::string(mark.comm, strnlen(mark.comm, sizeof(mark.comm))),
+                                      context_of(mark.softirq)});
+        }
+        if (begin != 0)
+            timelines.push_back(std::move(timeline));
+    }
+    return timelines;
+}
+
+// What should be known but does not make the result invalid.
+std::vector<std::string> notable(const Snapshot &snapshot, const StretchResult &traced, const RunResult &result) {
+    std::vector<std::string> notes;
+    auto note_if = [&](std::uint64_t count, std::string_view what) {
+        if (count != 0)
+            notes.push_back(fmt::format("{} {}", count, what));
+    };
+    note_if(snapshot.tallies.at(TALLY_NEGATIVE), "intervals were negative: the clocks of two CPUs disagree");
+    note_if(snapshot.tallies.at(TALLY_EDGE_OVERFLOW), "hops found no room in the table of edges");
+    note_if(snapshot.tallies.at(TALLY_INTERRUPTED), "tracing events were interrupted by another one and not recorded");
+    note_if(snapshot.tallies.at(TALLY_RETRANSMITTED), "packets were retransmissions and are not in the means");
+    note_if(traced.missed, "messages were received whose data_ready was not seen");
+    note_if(result.conservation.missed, "calls of tracing programs were suppressed by the kernel");
+    for (const auto &[reason, count] : result.conservation.dropped)
+        notes.push_back(fmt::format("{} packets were dropped: {}", count, reason));
+    if (result.observer.added_ci95_ns && std::abs(result.observer.added_ns) < *result.observer.added_ci95_ns)
+        notes.push_back(fmt::format("the cost of tracing is within the noise of this run (+-{:.0f} ns)",
+                                    *result.observer.added_ci95_ns));
+    return notes;
+}
+
+} // namespace
+
+Result<RunResult> run_lab(const RunOptions &options, const std::atomic<bool> &stop, const Progress &progress) {
+    Result<Way> found = Way::of(options.mode, options.topology);
+    if (!found)
+        return tl::unexpected(found.error());
+    Way way = std::move(*found);
+
+    progress("building the lab");
+    Result<std::vector<std::string>> collected = collect_garbage();
+    if (!collected)
+        return tl::unexpected(collected.error());
+    Result<std::unique_ptr<Lab>> lab = Lab::build(options.mode, options.topology); // loads the modules to be hooked
+    if (!lab)
+        return tl::unexpected(lab.error());
+
+    progress("choosing hooks");
+    std::vector<Choice> choices;
+    std::vector<std::string> drop_reasons;
+    {
+        Result<Features> features = Features::read();
+        if (!features)
+            return tl::unexpected(features.error());
+        choices = features->choose_all(ladders_for(way), options.denied);
+        drop_reasons = features->drop_reasons();
+    }
+    if (Result<void> complete = check_required(choices); !complete)
+        return tl::unexpected(complete.error());
+    for (const Choice &choice : choices)
+        if (choice.ladder.name == "data_ready" && choice.used->target == "tcp_probe")
+            for (end end : {END_CLIENT, END_SERVER})
+                way.replace(at(MOMENT_DATA_READY, end), at(MOMENT_TCP_RCV, end));
+
+    progress("loading programs");
+    EngineOptions engine_options{.way = way,
+                                 .netns = {(*lab)->client().inode(), (*lab)->server().inode()},
+                                 .message_bytes = {options.load.request_bytes, options.load.response_bytes},
+                                 .flows = options.load.flows,
+                                 .timelines = options.timelines,
+                                 .timeline_stride = 1,
+                                 .mutation = options.mutation};
+    if (options.count && options.timelines != 0) {
+        // Spread over the run of the first flow.
+        std::uint64_t of_first_flow = *options.count / options.load.flows;
+        engine_options.timeline_stride = std::max<std::uint64_t>(of_first_flow / options.timelines, 1);
+    }
+    Result<std::unique_ptr<Engine>> engine = Engine::load(engine_options, choices, drop_reasons);
+    if (!engine)
+        return tl::unexpected(engine.error());
+    malloc_trim(0); // the kernel's BTF took some 30 MB for a moment
+
+    progress("connecting");
+    Result<std::unique_ptr<TcpRr>> load = TcpRr::connect((*lab)->client().fd(), (*lab)->server().fd(),
+                                                         (*lab)->server_address(), options.load, stop);
+    if (!load)
+        return tl::unexpected(load.error());
+    Notes notes = (*engine)->notes();
+    for (std::size_t i = 0; i < notes.flows.size(); ++i)
+        std::copy((*load)->cookies()[i].cookie.begin(), (*load)->cookies()[i].cookie.end(), notes.flows[i].cookie);
+    (*load)->set_notes(notes);
+
+    double stamp_ns = measure_stamp();
+    Result<Measured> measured = measure(**load, **engine, options, stop, progress);
+    if (!measured)
+        return tl::unexpected(measured.error());
+    Snapshot snapshot = (*engine)->snapshot();
+
+    RunResult result;
+    result.environment = read_environment();
+    result.mode = options.mode;
+    result.topology = options.topology;
+    result.interrupted = stop;
+    result.load = {.transactions = measured->traced.rtt.count(),
+                   .duration_ns = measured->traced.duration,
+                   .request_bytes = options.load.request_bytes,
+                   .response_bytes = options.load.response_bytes,
+                   .flows = options.load.flows,
+                   .client_cpu = options.load.client_cpu,
+                   .server_cpu = options.load.server_cpu,
+                   .rtt = measured->traced.rtt};
+    result.hops = collect_hops(way, snapshot, measured->traced);
+    result.stations = collect_stations(way, choices, result.hops, snapshot);
+    result.net_rx = collect_net_rx(snapshot);
+    result.conservation = collect_conservation(snapshot);
+    result.timelines = collect_timelines(way, notes);
+
+    result.observer = correct_hops(result.hops, result.load.transactions, measured->slices, stamp_ns);
+    result.ledger = make_ledger(result.hops, result.load.rtt, result.observer);
+
+    result.warnings = find_faults(result);
+    result.valid = result.warnings.empty();
+    for (std::string &note : notable(snapshot, measured->traced, result))
+        result.warnings.push_back(std::move(note));
+    return result;
+}
+
+} // namespace vethtrace

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// One run: a lab, a load in it, and the tracer on it for the middle part of the time.
+#pragma once
+
+#include "core/error.hpp"
+#include "core/result.hpp"
+#include "core/ladder.hpp"
+#include "load/tcp_rr.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace vethtrace {
+
+struct RunOptions {
+    Mode mode = Mode::veth;
+    Topology topology = Topology::wire;
+    LoadOptions load;
+    std::optional<std::uint64_t> count; // measured transactions ...
+    std::chrono::nanoseconds duration = std::chrono::seconds(2); // ... or, without a count, how long
+    std::uint64_t warmup = 200; // transactions of each flow, before each stretch
+    std::uint32_t timelines = 0;
+    Denied denied;
+    layout::mutation mutation = layout::MUTATION_NONE; // only tests ask for one
+};
+
+using Progress = std::function<void(const std::string &)>;
+
+// `stop` ends the run early; what was gathered until then is the result.
+[[nodiscard]] Result<RunResult> run_lab(const RunOptions &options, const std::atomic<bool> &stop,
+                                        const Progress &progress);
+
+} // namespace vethtrace

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Packets in flight: one slot each, found by the skb's address, in a table without locks. Two packets whose addresses
-// fall on one slot cannot both be followed: the later one takes it, and the earlier one is counted as evicted.
+// Packets in flight: one slot each, found by the skb's address, in a table without locks. An address has two slots to
+// choose from, in one cache line. A packet that finds both taken is not followed and counted as crowded out; it takes
+// none away, because the packet that has it may be at a station on another CPU right now. Only a slot in which nothing
+// has happened for a second is taken over: its packet is gone, or as good as gone.
 #ifndef VETHTRACE_IN_FLIGHT_BPF_H
 #define VETHTRACE_IN_FLIGHT_BPF_H
 
@@ -10,9 +12,9 @@
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(map_flags, BPF_F_MMAPABLE);
-    __uint(max_entries, 1 << SLOT_BITS);
+    __uint(max_entries, 1 << PAIR_BITS);
     __type(key, u32);
-    __type(value, struct slot);
+    __type(value, struct slot_pair);
 } slots SEC(".maps");
 
 const volatile __u32 mutation = MUTATION_NONE;
@@ -34,21 +36,57 @@ interrupted:
     return 0;
 }
 
-static __always_inline struct slot *slot_of(u64 skb) {
-    u32 index = mutation == MUTATION_WRONG_JOIN ? 0 : skb * 0x9e3779b97f4a7c15ULL >> (64 - SLOT_BITS);
+static __always_inline struct slot_pair *pair_of(u64 skb) {
+    u32 index = skb * 0x9e3779b97f4a7c15ULL >> (64 - PAIR_BITS);
 
+    if (mutation == MUTATION_WRONG_JOIN)
+        index = 0;
     return bpf_map_lookup_elem(&slots, &index);
 }
 
 // The slot of a packet that is followed; NULL for all others, most of the machine's packets among them.
 static __always_inline struct slot *find(u64 skb) {
-    struct slot *slot = slot_of(skb);
+    struct slot_pair *pair = pair_of(skb);
 
-    if (!slot || !skb)
+    if (!pair || !skb)
         return NULL;
-    if (mutation == MUTATION_WRONG_JOIN ? !slot->skb : slot->skb != skb)
+    if (mutation == MUTATION_WRONG_JOIN)
+        return pair->slot[0].skb ? &pair->slot[0] : NULL;
+    if (pair->slot[0].skb == skb)
+        return &pair->slot[0];
+    if (pair->slot[1].skb == skb)
+        return &pair->slot[1];
+    return NULL;
+}
+
+// A new packet has this address, so whatever had it before is gone, and if it still has a slot, nobody saw it go.
+static __always_inline void forget(struct cpu_area *cpu, u64 skb) {
+    struct slot *slot = find(skb);
+
+    if (!slot)
+        return;
+    slot->skb = 0;
+    count(cpu, TALLY_STALE);
+}
+
+// A place for a packet that has none.
+static __always_inline struct slot *take(struct cpu_area *cpu, u64 skb, u64 now) {
+    struct slot_pair *pair = pair_of(skb);
+    struct slot *older;
+
+    if (!pair)
         return NULL;
-    return slot;
+    if (!pair->slot[0].skb)
+        return &pair->slot[0];
+    if (!pair->slot[1].skb)
+        return &pair->slot[1];
+    older = pair->slot[0].when < pair->slot[1].when ? &pair->slot[0] : &pair->slot[1];
+    if (now - older->when > SLOT_ABANDONED_NS) {
+        count(cpu, TALLY_EVICTED);
+        return older;
+    }
+    count(cpu, TALLY_CROWDED_OUT);
+    return NULL;
 }
 
 #endif

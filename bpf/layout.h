@@ -112,7 +112,8 @@ enum {
 enum tally {
     TALLY_ENTERED,        // followed from its first device station on
     TALLY_COMPLETED,      // reached its last receive
-    TALLY_EVICTED,        // its slot was taken by another packet
+    TALLY_EVICTED,        // its slot was taken over, because nothing had happened in it for long
+    TALLY_CROWDED_OUT,    // not followed, because both its slots were taken
     TALLY_STALE,          // its skb was reused before it completed: it died unseen
     TALLY_ACKS,           // no payload: pure ACK, window update, FIN
     TALLY_RETRANSMITTED,  // bytes that had been sent before
@@ -161,7 +162,10 @@ struct cpu_area {
 
 // ---- a packet in flight
 
-enum { SLOT_BITS = 12 };
+enum {
+    PAIR_BITS = 13, // half a MiB in all
+    SLOT_ABANDONED_NS = 1000000000,
+};
 
 struct slot {
     __u64 skb;  // its address; 0: the slot is free
@@ -171,6 +175,10 @@ struct slot {
     __u16 cpu;
     __u16 timeline; // 1 + index; 0: not asked for
     __u8 station;
+};
+
+struct slot_pair {
+    struct slot slot[2];
 };
 
 // ---- flows of the load generator

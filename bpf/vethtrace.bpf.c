@@ -114,20 +114,17 @@ static __always_inline void arrive(struct cpu_area *cpu, struct slot *slot, u32 
 
 // A packet of the lab leaves the end that sends it. Decides whether it is followed, and says why not if it is not.
 static __always_inline void enter(struct cpu_area *cpu, struct sk_buff *skb, u64 address, u32 end, u32 station) {
-    struct slot *slot = slot_of(address);
     struct sock *sk = skb->sk;
     struct payload payload;
     struct flow *flow = NULL;
+    struct slot *slot;
     struct flow_way *way;
     u64 message, now;
     bool first;
 
-    if (!slot || !address)
+    if (!address)
         return;
-    if (slot->skb == address) { // this skb is a new packet, so the one before it is gone, and nobody saw it go
-        slot->skb = 0;
-        count(cpu, TALLY_STALE);
-    }
+    forget(cpu, address);
     if (sk) {
         struct socket_name name = name_of(sk);
 
@@ -188,8 +185,9 @@ static __always_inline void enter(struct cpu_area *cpu, struct sk_buff *skb, u64
         end_stretch(cpu, &begun, station, now);
     }
 
-    if (slot->skb)
-        count(cpu, TALLY_EVICTED);
+    slot = take(cpu, address, now);
+    if (!slot)
+        return;
     slot->skb = 0; // nobody finds the slot while it is half written
     barrier();
     slot->when = now;

@@ -161,7 +161,7 @@ private:
         app_.add_option("-c,--count", words_.count, "how many transactions to trace, instead of a duration")
             ->check(CLI::Range(std::uint64_t{1}, most_transactions))
             ->excludes(duration);
-        app_.add_option("--warmup", run_.run.warmup, "transactions of each flow before each stretch, not counted")
+        app_.add_option("--warmup", run_.run.warmup, "transactions before each slice of the run, not counted")
             ->check(CLI::Range(std::uint64_t{0}, most_transactions))
             ->capture_default_str();
         app_.add_option("--flows", load.flows, "connections at the same time")

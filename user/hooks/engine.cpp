@@ -154,8 +154,9 @@ public:
                 if (cpu.dropped[i] != 0)
                     snapshot.dropped[reason_name(i)] += cpu.dropped[i];
         }
-        for (const slot &slot : slots_.elements())
-            snapshot.in_flight += slot.skb != 0 ? 1 : 0;
+        for (const slot_pair &pair : slots_.elements())
+            for (const slot &slot : pair.slot)
+                snapshot.in_flight += slot.skb != 0 ? 1 : 0;
         for (const Selected &selected : selected_)
             snapshot.missed[selected.rung.program] = missed_by(selected.program);
         return snapshot;
@@ -267,7 +268,7 @@ private:
     std::vector<std::string> drop_reasons_;
     std::unique_ptr<vethtrace_bpf, Destroy> skeleton_;
     SharedArray<cpu_area> cpus_;
-    SharedArray<slot> slots_;
+    SharedArray<slot_pair> slots_;
     SharedArray<flow> flows_;
     SharedArray<timeline> timelines_;
     std::vector<Selected> selected_;

@@ -393,7 +393,9 @@ private:
             flow &flow = notes_.flows[i];
             flow.measured += client.measured;
             client.measured = 0;
-            flow.measure_from = client.sent + stretch.warmup + 1;
+            for (flow_way &way : flow.way)
+                way.begun = 0; // what was sent untraced meanwhile is not known
+            flow.measure_from = client.sent + warmup_of_each(stretch) + 1;
             flow.measure_to = stretch.count ? flow.measure_from + client.wanted
                                             : std::numeric_limits<std::uint64_t>::max();
         }
@@ -461,7 +463,7 @@ private:
     template <bool traced>
     void ask_all(ClientSide &client, const Stretch &stretch, char *buffer) {
         bool alive = true;
-        for (std::uint64_t i = 0; i < stretch.warmup && alive && !stop_ && !failed_; ++i)
+        for (std::uint64_t i = 0; i < warmup_of_each(stretch) && alive && !stop_ && !failed_; ++i)
             alive = ask_once<traced>(client, buffer).has_value();
 
         Nanoseconds begin = round_trip_clock();
@@ -479,6 +481,10 @@ private:
         client.duration = now - begin;
         if (!alive)
             failed_ = true;
+    }
+
+    [[nodiscard]] std::uint64_t warmup_of_each(const Stretch &stretch) const {
+        return (stretch.warmup + clients_.size() - 1) / clients_.size();
     }
 
     struct RoundTrip {

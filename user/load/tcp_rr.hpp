@@ -30,7 +30,7 @@ struct LoadOptions {
 
 // One uninterrupted piece of load. The warm-up comes first and is not counted.
 struct Stretch {
-    std::uint64_t warmup = 0;              // transactions of each flow
+    std::uint64_t warmup = 0;              // transactions of all flows together
     std::optional<std::uint64_t> count;    // transactions of all flows together ...
     std::chrono::nanoseconds duration{};   // ... or, without a count, how long
     bool traced = false;

@@ -181,7 +181,8 @@ NetRx collect_net_rx(const Snapshot &snapshot) {
 }
 
 Conservation collect_conservation(const Snapshot &snapshot) {
-    constexpr std::array<std::pair<tally, std::string_view>, 8> not_followed = {{
+    constexpr std::array<std::pair<tally, std::string_view>, 9> not_followed = {{
+        {TALLY_CROWDED_OUT, "crowded_out"},
         {TALLY_STALE, "died_unseen"},
         {TALLY_ACKS, "without_payload"},
         {TALLY_RETRANSMITTED, "retransmitted"},
@@ -260,99 +261,121 @@ std::vector<std::string> notable(const Snapshot &snapshot, const StretchResult &
     return notes;
 }
 
-} // namespace
+// ---- setting up
 
-Result<RunResult> run_lab(const RunOptions &options, const std::atomic<bool> &stop, const Progress &progress) {
-    Result<Way> found = Way::of(options.mode, options.topology);
-    if (!found)
-        return tl::unexpected(found.error());
-    Way way = std::move(*found);
-
-    progress("building the lab");
-    Result<std::vector<std::string>> collected = collect_garbage();
-    if (!collected)
-        return tl::unexpected(collected.error());
-    Result<std::unique_ptr<Lab>> lab = Lab::build(options.mode, options.topology); // loads the modules to be hooked
-    if (!lab)
-        return tl::unexpected(lab.error());
-
-    progress("choosing hooks");
+struct Hooks {
     std::vector<Choice> choices;
     std::vector<std::string> drop_reasons;
-    {
-        Result<Features> features = Features::read();
-        if (!features)
-            return tl::unexpected(features.error());
-        choices = features->choose_all(ladders_for(way), options.denied);
-        drop_reasons = features->drop_reasons();
-    }
-    if (Result<void> complete = check_required(choices); !complete)
+};
+
+// What is hooked on this kernel. The last rung for data_ready has a station of its own, which then replaces the other.
+Result<Hooks> choose_hooks(Way &way, const Denied &denied) {
+    Result<Features> features = Features::read();
+    if (!features)
+        return tl::unexpected(features.error());
+    Hooks hooks{features->choose_all(ladders_for(way), denied), features->drop_reasons()};
+    if (Result<void> complete = check_required(hooks.choices); !complete)
         return tl::unexpected(complete.error());
-    for (const Choice &choice : choices)
+    for (const Choice &choice : hooks.choices)
         if (choice.ladder.name == "data_ready" && choice.used->target == "tcp_probe")
             for (end end : {END_CLIENT, END_SERVER})
                 way.replace(at(MOMENT_DATA_READY, end), at(MOMENT_TCP_RCV, end));
+    return hooks;
+}
 
-    progress("loading programs");
-    EngineOptions engine_options{.way = way,
-                                 .netns = {(*lab)->client().inode(), (*lab)->server().inode()},
-                                 .message_bytes = {options.load.request_bytes, options.load.response_bytes},
-                                 .flows = options.load.flows,
-                                 .timelines = options.timelines,
-                                 .timeline_stride = 1,
-                                 .mutation = options.mutation};
-    if (options.count && options.timelines != 0) {
-        // Spread over the run of the first flow.
-        std::uint64_t of_first_flow = *options.count / options.load.flows;
-        engine_options.timeline_stride = std::max<std::uint64_t>(of_first_flow / options.timelines, 1);
-    }
-    Result<std::unique_ptr<Engine>> engine = Engine::load(engine_options, choices, drop_reasons);
-    if (!engine)
-        return tl::unexpected(engine.error());
+Result<std::unique_ptr<Engine>> load_engine(const RunOptions &options, const Way &way, const Lab &lab,
+                                            const Hooks &hooks) {
+    EngineOptions engine{.way = way,
+                         .netns = {lab.client().inode(), lab.server().inode()},
+                         .message_bytes = {options.load.request_bytes, options.load.response_bytes},
+                         .flows = options.load.flows,
+                         .timelines = options.timelines,
+                         .timeline_stride = 1,
+                         .mutation = options.mutation};
+    if (options.count && options.timelines != 0) // spread over the run of the first flow
+        engine.timeline_stride =
+            std::max<std::uint64_t>(*options.count / options.load.flows / options.timelines, 1);
+    Result<std::unique_ptr<Engine>> loaded = Engine::load(engine, hooks.choices, hooks.drop_reasons);
     malloc_trim(0); // the kernel's BTF took some 30 MB for a moment
+    return loaded;
+}
 
-    progress("connecting");
-    Result<std::unique_ptr<TcpRr>> load = TcpRr::connect((*lab)->client().fd(), (*lab)->server().fd(),
-                                                         (*lab)->server_address(), options.load, stop);
+Result<std::unique_ptr<TcpRr>> connect_load(const RunOptions &options, const Lab &lab, const Notes &notes,
+                                            const std::atomic<bool> &stop) {
+    Result<std::unique_ptr<TcpRr>> load =
+        TcpRr::connect(lab.client().fd(), lab.server().fd(), lab.server_address(), options.load, stop);
     if (!load)
-        return tl::unexpected(load.error());
-    Notes notes = (*engine)->notes();
+        return load;
     for (std::size_t i = 0; i < notes.flows.size(); ++i)
         std::copy((*load)->cookies()[i].cookie.begin(), (*load)->cookies()[i].cookie.end(), notes.flows[i].cookie);
     (*load)->set_notes(notes);
+    return load;
+}
 
-    double stamp_ns = measure_stamp();
-    Result<Measured> measured = measure(**load, **engine, options, stop, progress);
-    if (!measured)
-        return tl::unexpected(measured.error());
-    Snapshot snapshot = (*engine)->snapshot();
-
+RunResult assemble(const RunOptions &options, const Way &way, const Hooks &hooks, const Measured &measured,
+                   const Snapshot &snapshot, const Notes &notes, double stamp_ns) {
     RunResult result;
     result.environment = read_environment();
     result.mode = options.mode;
     result.topology = options.topology;
-    result.interrupted = stop;
-    result.load = {.transactions = measured->traced.rtt.count(),
-                   .duration_ns = measured->traced.duration,
+    result.load = {.transactions = measured.traced.rtt.count(),
+                   .duration_ns = measured.traced.duration,
                    .request_bytes = options.load.request_bytes,
                    .response_bytes = options.load.response_bytes,
                    .flows = options.load.flows,
                    .client_cpu = options.load.client_cpu,
                    .server_cpu = options.load.server_cpu,
-                   .rtt = measured->traced.rtt};
-    result.hops = collect_hops(way, snapshot, measured->traced);
-    result.stations = collect_stations(way, choices, result.hops, snapshot);
+                   .rtt = measured.traced.rtt};
+    result.hops = collect_hops(way, snapshot, measured.traced);
+    result.observer = correct_hops(result.hops, result.load.transactions, measured.slices, stamp_ns);
+    result.ledger = make_ledger(result.hops, result.load.rtt, result.observer);
+    result.stations = collect_stations(way, hooks.choices, result.hops, snapshot);
     result.net_rx = collect_net_rx(snapshot);
     result.conservation = collect_conservation(snapshot);
     result.timelines = collect_timelines(way, notes);
 
-    result.observer = correct_hops(result.hops, result.load.transactions, measured->slices, stamp_ns);
-    result.ledger = make_ledger(result.hops, result.load.rtt, result.observer);
-
     result.warnings = find_faults(result);
     result.valid = result.warnings.empty();
-    for (std::string &note : notable(snapshot, measured->traced, result))
+    for (std::string &note : notable(snapshot, measured.traced, result))
         result.warnings.push_back(std::move(note));
+    return result;
+}
+
+} // namespace
+
+Result<RunResult> run_lab(const RunOptions &options, const std::atomic<bool> &stop, const Progress &progress) {
+    Result<Way> way = Way::of(options.mode, options.topology);
+    if (!way)
+        return tl::unexpected(way.error());
+
+    progress("building the lab");
+    if (Result<std::vector<std::string>> collected = collect_garbage(); !collected)
+        return tl::unexpected(collected.error());
+    // Before the hooks are chosen: it loads the modules whose functions are to be hooked.
+    Result<std::unique_ptr<Lab>> lab = Lab::build(options.mode, options.topology);
+    if (!lab)
+        return tl::unexpected(lab.error());
+
+    progress("choosing hooks");
+    Result<Hooks> hooks = choose_hooks(*way, options.denied);
+    if (!hooks)
+        return tl::unexpected(hooks.error());
+    progress("loading programs");
+    Result<std::unique_ptr<Engine>> engine = load_engine(options, *way, **lab, *hooks);
+    if (!engine)
+        return tl::unexpected(engine.error());
+    progress("connecting");
+    Notes notes = (*engine)->notes();
+    Result<std::unique_ptr<TcpRr>> load = connect_load(options, **lab, notes, stop);
+    if (!load)
+        return tl::unexpected(load.error());
+
+    double stamp_ns = measure_stamp();
+    Result<Measured> measured = measure(**load, **engine, options, stop, progress);
+    if (!measured)
+        return tl::unexpected(measured.error());
+    RunResult result = assemble(options, *way, *hooks, *measured, (*engine)->snapshot(), notes, stamp_ns);
+    result.interrupted = stop;
     return result;
 }
 

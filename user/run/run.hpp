@@ -22,7 +22,7 @@ struct RunOptions {
     LoadOptions load;
     std::optional<std::uint64_t> count; // measured transactions ...
     std::chrono::nanoseconds duration = std::chrono::seconds(2); // ... or, without a count, how long
-    std::uint64_t warmup = 200; // transactions of each flow, before each stretch
+    std::uint64_t warmup = 200; // transactions of all flows together, before each slice
     std::uint32_t timelines = 0;
     Denied denied;
     layout::mutation mutation = layout::MUTATION_NONE; // only tests ask for one

@@ -20,6 +20,9 @@ struct {
     __type(value, struct cpu_area);
 } cpus SEC(".maps");
 
+// A deliberate mistake, set by tests only.
+const volatile __u32 mutation = MUTATION_NONE;
+
 static __always_inline struct cpu_area *this_cpu(void) {
     u32 id = bpf_get_smp_processor_id();
     struct cpu_area *cpu = bpf_map_lookup_elem(&cpus, &id);
@@ -29,7 +32,9 @@ static __always_inline struct cpu_area *this_cpu(void) {
     return cpu;
 }
 
-static __always_inline void count(struct cpu_area *cpu, enum tally tally) { cpu->tallies[tally]++; }
+static __always_inline void count(struct cpu_area *cpu, enum tally tally) {
+    cpu->tallies[tally]++;
+}
 
 // An index into an array of `size` elements, a power of two. In assembler, because a compiler that knows the index to
 // be in range drops the mask, and then the verifier does not know.

@@ -17,7 +17,9 @@ struct {
     __type(value, struct flow);
 } flows SEC(".maps");
 
-static __always_inline struct flow *flow_by_index(u32 index) { return bpf_map_lookup_elem(&flows, &index); }
+static __always_inline struct flow *flow_by_index(u32 index) {
+    return bpf_map_lookup_elem(&flows, &index);
+}
 
 // What tells a socket from all others.
 struct socket_name {

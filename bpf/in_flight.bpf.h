@@ -17,8 +17,6 @@ struct {
     __type(value, struct slot_pair);
 } slots SEC(".maps");
 
-const volatile __u32 mutation = MUTATION_NONE;
-
 // The address of an skb as a number. The verifier allows no arithmetic on a trusted pointer, but it allows to store it
 // and to load what was stored; far cheaper than bpf_probe_read_kernel(). Another event on this CPU may come between
 // the two and store its own: then it is not ours, and 0 says so. The comparison is written in assembler because a
@@ -39,8 +37,6 @@ interrupted:
 static __always_inline struct slot_pair *pair_of(u64 skb) {
     u32 index = skb * 0x9e3779b97f4a7c15ULL >> (64 - PAIR_BITS);
 
-    if (mutation == MUTATION_WRONG_JOIN)
-        index = 0;
     return bpf_map_lookup_elem(&slots, &index);
 }
 
@@ -50,8 +46,6 @@ static __always_inline struct slot *find(u64 skb) {
 
     if (!pair || !skb)
         return NULL;
-    if (mutation == MUTATION_WRONG_JOIN)
-        return pair->slot[0].skb ? &pair->slot[0] : NULL;
     if (pair->slot[0].skb == skb)
         return &pair->slot[0];
     if (pair->slot[1].skb == skb)

@@ -40,8 +40,12 @@ enum {
     STATIONS = 1 << STATION_BITS, // so that a mask proves to the verifier that a station is one
 };
 
-VT_INLINE __u32 device_station(__u32 role, __u32 point) { return role * POINTS + point; }
-VT_INLINE __u32 end_station(__u32 end, __u32 moment) { return FIRST_END_STATION + end * MOMENTS + moment; }
+VT_INLINE __u32 device_station(__u32 role, __u32 point) {
+    return role * POINTS + point;
+}
+VT_INLINE __u32 end_station(__u32 end, __u32 moment) {
+    return FIRST_END_STATION + end * MOMENTS + moment;
+}
 
 // ---- histograms
 
@@ -139,12 +143,12 @@ enum { DROP_UNNAMED = 254, DROP_CONSUMED = 255, DROP_REASONS = 256 };
 struct softirq_state {
     __u64 raised_when; // 0: not raised
     __u64 entered_when;
-    __u64 raiser; // the task that was current when it was raised
-    __u32 raises; // since the last run
-    __u8 enqueued;       // a packet of the lab was put into this CPU's backlog just now
-    __u8 raised_inline;  // the raise came from that
-    __u8 handled;        // this run received a packet of the lab
-    __u8 context;        // of the run that is under way: one of the TALLY_NET_RX contexts; 0: none is
+    __u64 raiser;       // the task that was current when it was raised
+    __u32 raises;       // since the last run
+    __u8 enqueued;      // a packet of the lab was put into this CPU's backlog just now
+    __u8 raised_inline; // the raise came from that
+    __u8 handled;       // this run received a packet of the lab
+    __u8 context;       // of the run that is under way: one of the TALLY_NET_RX contexts; 0: none is
 };
 
 struct cpu_area {
@@ -211,7 +215,7 @@ struct flow_way {
     __u16 rx_cpu;
     __u16 timeline;
     __u8 rx_station;
-    __u8 begun; // at least one message was seen: the byte counts below are valid
+    __u8 begun;     // at least one message was seen: the byte counts below are valid
     __u32 sent;     // TCP sequence number after the last byte seen
     __u32 complete; // TCP sequence number after the message's last byte
 };
@@ -247,10 +251,10 @@ struct timeline {
 
 enum mutation {
     MUTATION_NONE,
-    MUTATION_STATION_OFF,   // netif_rx is not recorded
-    MUTATION_WRONG_JOIN,    // slots are found without looking at whose they are
-    MUTATION_DOUBLE_COUNT,  // one event in 100 is recorded twice
-    MUTATION_SEND_REUSED,   // one send time in 100 is used for a second segment
+    MUTATION_STATION_OFF,  // netif_rx is not recorded
+    MUTATION_WRONG_JOIN,   // a slot survives its packet, and the next one at the same address goes on with it
+    MUTATION_DOUBLE_COUNT, // one event in 100 is recorded twice
+    MUTATION_SEND_REUSED,  // one send time in 100 is used for a second segment
 };
 
 #ifdef __cplusplus

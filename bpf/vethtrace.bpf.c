@@ -76,8 +76,14 @@ static __always_inline u32 role_of(const struct net_device *dev) {
 
 static __always_inline void complete(struct cpu_area *cpu, struct slot *slot, u32 end, u32 station, u64 now) {
     struct flow *flow = flow_by_index(slot->flow);
+    u64 address = slot->skb;
 
     slot->skb = 0;
+    if (mutation == MUTATION_WRONG_JOIN) {
+        slot->when = now;
+        slot->station = station;
+        slot->skb = address;
+    }
     count(cpu, TALLY_COMPLETED);
     if (!flow)
         return;
@@ -90,8 +96,7 @@ static __always_inline void complete(struct cpu_area *cpu, struct slot *slot, u3
 
 static __always_inline void arrive(struct cpu_area *cpu, struct slot *slot, u32 station) {
     u64 now = bpf_ktime_get_ns();
-    struct origin from = {
-        .when = slot->when, .events = slot->events, .station = slot->station, .cpu = slot->cpu};
+    struct origin from = {.when = slot->when, .events = slot->events, .station = slot->station, .cpu = slot->cpu};
 
     end_stretch(cpu, &from, station, now);
     if (mutation == MUTATION_DOUBLE_COUNT && now % 100 == 0)
@@ -124,6 +129,13 @@ static __always_inline void enter(struct cpu_area *cpu, struct sk_buff *skb, u64
 
     if (!address)
         return;
+    if (mutation == MUTATION_WRONG_JOIN) {
+        slot = find(address);
+        if (slot) {
+            arrive(cpu, slot, station);
+            return;
+        }
+    }
     forget(cpu, address);
     if (sk) {
         struct socket_name name = name_of(sk);
@@ -203,7 +215,8 @@ static __always_inline void enter(struct cpu_area *cpu, struct sk_buff *skb, u64
 }
 
 SEC("?tp_btf/net_dev_queue")
-int BPF_PROG(net_dev_queue, struct sk_buff *skb) {
+int BPF_PROG(net_dev_queue, struct sk_buff *skb)
+{
     struct cpu_area *cpu = this_cpu();
     struct net_device *dev = skb->dev;
     u32 role = role_of(dev);
@@ -232,7 +245,8 @@ int BPF_PROG(net_dev_queue, struct sk_buff *skb) {
 // ---- xmit: the driver's transmit function begins
 
 SEC("?tp_btf/net_dev_start_xmit")
-int BPF_PROG(net_dev_start_xmit, struct sk_buff *skb, struct net_device *dev) {
+int BPF_PROG(net_dev_start_xmit, struct sk_buff *skb, struct net_device *dev)
+{
     struct cpu_area *cpu = this_cpu();
     struct slot *slot;
     u32 role;
@@ -277,15 +291,18 @@ static __always_inline int xmit_kprobe(struct sk_buff *skb) {
 }
 
 SEC("?fentry")
-int BPF_PROG(veth_xmit_fentry, struct sk_buff *skb) { return xmit_function(skb); }
+int BPF_PROG(veth_xmit_fentry, struct sk_buff *skb)
+{ return xmit_function(skb); }
 
 SEC("?kprobe")
-int BPF_KPROBE(veth_xmit_kprobe, struct sk_buff *skb) { return xmit_kprobe(skb); }
+int BPF_KPROBE(veth_xmit_kprobe, struct sk_buff *skb)
+{ return xmit_kprobe(skb); }
 
 // ---- netif_rx: the packet is put into a CPU's backlog
 
 SEC("?tp_btf/netif_rx")
-int BPF_PROG(netif_rx, struct sk_buff *skb) {
+int BPF_PROG(netif_rx, struct sk_buff *skb)
+{
     struct cpu_area *cpu = this_cpu();
     struct slot *slot;
 
@@ -302,7 +319,8 @@ int BPF_PROG(netif_rx, struct sk_buff *skb) {
 // ---- NET_RX: the softirq that empties the backlog
 
 SEC("?tp_btf/softirq_raise")
-int BPF_PROG(softirq_raise, unsigned int vector) {
+int BPF_PROG(softirq_raise, unsigned int vector)
+{
     struct cpu_area *cpu;
 
     if (vector != NET_RX_SOFTIRQ)
@@ -329,7 +347,8 @@ static __always_inline bool in_ksoftirqd(void) {
 }
 
 SEC("?tp_btf/softirq_entry")
-int BPF_PROG(softirq_entry, unsigned int vector) {
+int BPF_PROG(softirq_entry, unsigned int vector)
+{
     struct softirq_state *run;
     struct cpu_area *cpu;
 
@@ -350,7 +369,8 @@ int BPF_PROG(softirq_entry, unsigned int vector) {
 }
 
 SEC("?tp_btf/softirq_exit")
-int BPF_PROG(softirq_exit, unsigned int vector) {
+int BPF_PROG(softirq_exit, unsigned int vector)
+{
     struct softirq_state *run;
     struct cpu_area *cpu;
 
@@ -378,7 +398,8 @@ int BPF_PROG(softirq_exit, unsigned int vector) {
 // ---- receive: the packet enters its device's receive path
 
 SEC("?tp_btf/netif_receive_skb")
-int BPF_PROG(netif_receive_skb, struct sk_buff *skb) {
+int BPF_PROG(netif_receive_skb, struct sk_buff *skb)
+{
     struct cpu_area *cpu = this_cpu();
     struct slot *slot;
 
@@ -394,7 +415,9 @@ int BPF_PROG(netif_receive_skb, struct sk_buff *skb) {
 
 // ---- data_ready: the socket tells its owner that there is something to read
 
-static __always_inline u32 other(u32 end) { return end == END_CLIENT ? END_SERVER : END_CLIENT; }
+static __always_inline u32 other(u32 end) {
+    return end == END_CLIENT ? END_SERVER : END_CLIENT;
+}
 
 // A message that has completed its way is in the socket of the end that receives it.
 static __always_inline void deliver(struct cpu_area *cpu, struct flow *flow, u32 end, u32 moment) {
@@ -440,21 +463,24 @@ static __always_inline int data_ready(const struct sock *sk, const struct socket
 }
 
 SEC("?tp_btf/sk_data_ready")
-int BPF_PROG(sk_data_ready, const struct sock *sk) {
+int BPF_PROG(sk_data_ready, const struct sock *sk)
+{
     struct socket_name name = name_of(sk);
 
     return data_ready(sk, &name);
 }
 
 SEC("?fentry")
-int BPF_PROG(sock_def_readable_fentry, const struct sock *sk) {
+int BPF_PROG(sock_def_readable_fentry, const struct sock *sk)
+{
     struct socket_name name = name_of(sk);
 
     return data_ready(sk, &name);
 }
 
 SEC("?kprobe")
-int BPF_KPROBE(sock_def_readable_kprobe, const struct sock *sk) {
+int BPF_KPROBE(sock_def_readable_kprobe, const struct sock *sk)
+{
     struct socket_name name = read_name_of(sk);
 
     return data_ready(sk, &name);
@@ -462,7 +488,8 @@ int BPF_KPROBE(sock_def_readable_kprobe, const struct sock *sk) {
 
 // The last rung sees the packet a little earlier, when TCP begins with it; its station has a name of its own.
 SEC("?tp_btf/tcp_probe")
-int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb) {
+int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
+{
     struct cpu_area *cpu = this_cpu();
     struct socket_name name = name_of(sk);
     u32 end = end_of(&name);
@@ -506,7 +533,8 @@ int kfree_skb(u64 *ctx) {
 }
 
 SEC("?tp_btf/consume_skb")
-int BPF_PROG(consume_skb, struct sk_buff *skb) {
+int BPF_PROG(consume_skb, struct sk_buff *skb)
+{
     drop(skb, DROP_CONSUMED);
     return 0;
 }

@@ -63,7 +63,7 @@ Result<void> print(const std::string &text) {
 }
 
 // JSON or the table to stdout, JSON to the file.
-template <typename... Subject>
+template<typename... Subject>
 Result<void> publish(const OutputOptions &output, ResultFile &file, const Subject &...subject) {
     std::string json = to_text(to_json(subject...), output.pretty);
     std::string shown = output.json ? json + "\n" : to_text(subject..., style_of_stdout(output));

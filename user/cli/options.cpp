@@ -77,9 +77,21 @@ Mode mode_named(const std::string &name) {
 }
 
 std::string version_text() {
-    return fmt::format("vethtrace {}\nlibbpf {}, BPF programs by {}, {} {}\n", tool_version,
-                       read_environment().libbpf, VETHTRACE_BPF_COMPILER, VETHTRACE_COMPILER,
-                       VETHTRACE_COMPILER_VERSION);
+    return fmt::format("vethtrace {}\nlibbpf {}, BPF programs by {}, {} {}\n", tool_version, read_environment().libbpf,
+                       VETHTRACE_BPF_COMPILER, VETHTRACE_COMPILER, VETHTRACE_COMPILER_VERSION);
+}
+
+// A range whose bounds are named when they are missed, not in every line of --help. "nan" is in no range.
+template<typename Number>
+CLI::Validator within(Number least, Number most) {
+    return CLI::Validator(
+        [least, most](std::string &word) {
+            Number number = {};
+            if (CLI::detail::lexical_cast(word, number) && number >= least && number <= most)
+                return std::string();
+            return fmt::format("'{}' is not in range {} to {}", word, least, most);
+        },
+        "");
 }
 
 // What the parser writes into, before it becomes a command.
@@ -114,8 +126,9 @@ private:
     void describe() {
         app_.set_help_flag("-h,--help", "print this help and exit");
         app_.add_flag("-V,--version", show_version_, "print the versions of the tool and of libbpf, and exit");
-        app_.footer("Without a subcommand: builds a lab, runs TCP_RR in it, traces it, and prints where the time goes.\n"
-                    "Exit status: 0 good; 1 it could not be done; 2 wrong usage; 3 it ran, but the result is not valid.");
+        app_.footer(
+            "Without a subcommand: builds a lab, runs TCP_RR in it, traces it, and prints where the time goes.\n"
+            "Exit status: 0 good; 1 it could not be done; 2 wrong usage; 3 it ran, but the result is not valid.");
         add_run_options();
         add_output_options(app_);
 
@@ -127,15 +140,17 @@ private:
         lab_->require_subcommand(1);
         lab_up_ = lab_->add_subcommand("up", "build a lab that stays until `lab down`");
         add_mode_option(*lab_up_);
-        lab_exec_ = lab_->add_subcommand("exec", "run a command in a namespace of the kept lab");
+        lab_exec_ =
+            lab_->add_subcommand("exec", "run a command in a namespace of the kept lab: exec NAMESPACE COMMAND...");
         lab_exec_->add_option("namespace", lab_command_.part, "container, host or peer")
             ->required()
             ->check(CLI::IsMember({"container", "host", "peer"}));
-        lab_exec_->add_option("command", lab_command_.command_line, "the command and its arguments")->required();
-        lab_exec_->prefix_command();
+        lab_exec_->prefix_command(); // all that follows is the command, with options of its own
         lab_down_ = lab_->add_subcommand("down", "remove the kept lab");
         lab_gc_ = lab_->add_subcommand("gc", "remove what crashed runs left behind; never a living one's");
         app_.require_subcommand(0, 1);
+        for (CLI::App *sub : {features_, lab_, lab_up_, lab_exec_, lab_down_, lab_gc_})
+            sub->footer("");
     }
 
     void add_mode_option(CLI::App &app) {
@@ -145,7 +160,9 @@ private:
     }
 
     void add_hook_option(CLI::App &app) {
-        app.add_option("--no-hook", words_.no_hook, "do without a kind of hook: fentry, kprobe, tracepoint (repeatable)")
+        app.add_option("--no-hook", words_.no_hook,
+                       "do without a kind of hook: fentry, kprobe, tracepoint (repeatable)")
+            ->type_name("KIND")
             ->allow_extra_args(false);
     }
 
@@ -156,36 +173,45 @@ private:
             ->check(CLI::IsMember({"wire", "local"}))
             ->capture_default_str();
         CLI::Option *duration = app_.add_option("-d,--duration", words_.duration, "how long to trace, in seconds")
-                                    ->check(CLI::Range(0.01, longest_seconds))
+                                    ->type_name("SECONDS")
+                                    ->check(within(0.01, longest_seconds))
                                     ->capture_default_str();
         app_.add_option("-c,--count", words_.count, "how many transactions to trace, instead of a duration")
-            ->check(CLI::Range(std::uint64_t{1}, most_transactions))
+            ->type_name("N")
+            ->check(within(std::uint64_t{1}, most_transactions))
             ->excludes(duration);
         app_.add_option("--warmup", run_.run.warmup, "transactions before each slice of the run, not counted")
-            ->check(CLI::Range(std::uint64_t{0}, most_transactions))
+            ->type_name("N")
+            ->check(within(std::uint64_t{0}, most_transactions))
             ->capture_default_str();
         app_.add_option("--flows", load.flows, "connections at the same time")
-            ->check(CLI::Range(std::uint32_t{1}, std::uint32_t{layout::MAX_FLOWS}))
+            ->type_name("N")
+            ->check(within(std::uint32_t{1}, std::uint32_t{layout::MAX_FLOWS}))
             ->capture_default_str();
         app_.add_option("--request", load.request_bytes, "bytes from client to server")
-            ->check(CLI::Range(std::uint32_t{1}, most_bytes))
+            ->type_name("BYTES")
+            ->check(within(std::uint32_t{1}, most_bytes))
             ->capture_default_str();
         app_.add_option("--response", load.response_bytes, "bytes from server to client")
-            ->check(CLI::Range(std::uint32_t{1}, most_bytes))
+            ->type_name("BYTES")
+            ->check(within(std::uint32_t{1}, most_bytes))
             ->capture_default_str();
-        app_.add_option("--cpus", words_.cpus, "CPUs of client and server, as in 0,1 (default: both on the last one)");
+        app_.add_option("--cpus", words_.cpus, "CPUs of client and server, as in 0,1 (default: both on the last one)")
+            ->type_name("CLIENT,SERVER");
         app_.add_option("--timeout", words_.timeout, "seconds to wait for an answer before giving up")
-            ->check(CLI::Range(0.1, longest_seconds))
+            ->type_name("SECONDS")
+            ->check(within(0.1, longest_seconds))
             ->capture_default_str();
         app_.add_option("--follow", run_.run.timelines, "show this many single transactions, moment by moment")
-            ->check(CLI::Range(std::uint32_t{1}, std::uint32_t{layout::MAX_TIMELINES}));
+            ->type_name("N")
+            ->check(within(std::uint32_t{1}, std::uint32_t{layout::MAX_TIMELINES}));
         add_hook_option(app_);
     }
 
     void add_output_options(CLI::App &app) {
         app.add_flag("-j,--json", output_.json, "print JSON and nothing else");
         app.add_flag("-p,--pretty", output_.pretty, "indent the JSON");
-        app.add_option("-o,--output", output_.file, "write the result as JSON to this file as well");
+        app.add_option("-o,--output", output_.file, "write the result as JSON to this file as well")->type_name("FILE");
         app.add_option("--color", words_.color, "colours on the terminal")
             ->check(CLI::IsMember({"auto", "always", "never"}))
             ->capture_default_str();
@@ -197,7 +223,7 @@ private:
         // CLI11 knows which subcommand's help was asked for.
         for (CLI::App *sub : {lab_up_, lab_exec_, lab_down_, lab_gc_, lab_, features_})
             if (sub->parsed())
-                return Command(ShowText{sub->help()});
+                return Command(ShowText{sub->help("vethtrace")});
         return Command(ShowText{app_.help()});
     }
 
@@ -222,10 +248,10 @@ private:
         run.mode = mode_named(words_.mode);
         run.topology = words_.topology == "wire" ? Topology::wire : Topology::local;
         run.denied = std::move(denied);
-        run.duration = std::chrono::duration_cast<std::chrono::nanoseconds>(
-            std::chrono::duration<double>(words_.duration));
-        run.load.timeout = std::chrono::duration_cast<std::chrono::milliseconds>(
-            std::chrono::duration<double>(words_.timeout));
+        run.duration =
+            std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(words_.duration));
+        run.load.timeout =
+            std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::duration<double>(words_.timeout));
         if (words_.count != 0)
             run.count = words_.count;
         if (run.count && *run.count < run.load.flows)
@@ -241,6 +267,9 @@ private:
 
     Result<Command> lab_command() {
         lab_command_.mode = mode_named(words_.mode);
+        lab_command_.command_line = lab_exec_->remaining();
+        if (lab_exec_->parsed() && lab_command_.command_line.empty())
+            return misuse("lab exec", "no command to run", "for example: vethtrace lab exec container ip address");
         if (lab_up_->parsed())
             lab_command_.action = LabCommand::Action::up;
         else if (lab_exec_->parsed())

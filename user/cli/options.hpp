@@ -36,8 +36,8 @@ struct LabCommand {
     enum class Action { up, exec, down, gc };
     Action action = Action::gc;
     Mode mode = Mode::veth;
-    std::string part = "container";         // exec: in which namespace
-    std::vector<std::string> command_line;  // exec: what to run there
+    std::string part = "container";        // exec: in which namespace
+    std::vector<std::string> command_line; // exec: what to run there
 };
 
 // Nothing is left to do: the text is what --help or --version asked for.

@@ -44,9 +44,15 @@ bool has(int capability) {
 
 } // namespace
 
-std::span<const Need> needs_of_run() { return run_needs; }
-std::span<const Need> needs_of_features() { return features_needs; }
-std::span<const Need> needs_of_lab() { return lab_needs; }
+std::span<const Need> needs_of_run() {
+    return run_needs;
+}
+std::span<const Need> needs_of_features() {
+    return features_needs;
+}
+std::span<const Need> needs_of_lab() {
+    return lab_needs;
+}
 
 Result<void> check_privileges(std::span<const Need> needs) {
     if (capng_get_caps_process() != 0)
@@ -57,7 +63,8 @@ Result<void> check_privileges(std::span<const Need> needs) {
             missing.push_back(fmt::format("{} {}", upper_name(need.capability), need.what_for));
     if (missing.empty())
         return {};
-    return fail("missing privileges", fmt::format("{}", fmt::join(missing, "; ")), "run it as root: sudo vethtrace ...");
+    return fail("missing privileges", fmt::format("{}", fmt::join(missing, "; ")),
+                "run it as root: sudo vethtrace ...");
 }
 
 } // namespace vethtrace

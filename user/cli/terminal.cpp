@@ -15,7 +15,9 @@ namespace {
 std::atomic<bool> stop_requested = false;
 static_assert(std::atomic<bool>::is_always_lock_free);
 
-void request_stop(int) { stop_requested = true; }
+void request_stop(int) {
+    stop_requested = true;
+}
 
 } // namespace
 
@@ -32,8 +34,7 @@ TextStyle style_of_stdout(const OutputOptions &output) {
     return style;
 }
 
-ProgressLine::ProgressLine(const OutputOptions &output)
-    : shown_(isatty(STDERR_FILENO) != 0 && output.verbosity >= 0) {}
+ProgressLine::ProgressLine(const OutputOptions &output) : shown_(isatty(STDERR_FILENO) != 0 && output.verbosity >= 0) {}
 
 void ProgressLine::show(const std::string &step) const {
     if (shown_)
@@ -53,6 +54,8 @@ StopSignals::StopSignals() {
         sigaction(signal, &action, nullptr);
 }
 
-const std::atomic<bool> &StopSignals::requested() const { return stop_requested; }
+const std::atomic<bool> &StopSignals::requested() const {
+    return stop_requested;
+}
 
 } // namespace vethtrace

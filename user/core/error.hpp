@@ -19,15 +19,15 @@ enum class Exit : int {
 };
 
 struct Error {
-    std::string object;      // what was acted on: "veth_xmit", "CAP_BPF", "/proc/..."
-    std::string reason;      // what happened to it
-    std::string hint = {};   // what the user can do; may be empty
+    std::string object;    // what was acted on: "veth_xmit", "CAP_BPF", "/proc/..."
+    std::string reason;    // what happened to it
+    std::string hint = {}; // what the user can do; may be empty
     Exit exit = Exit::failed;
 
     [[nodiscard]] std::string text() const { return object.empty() ? reason : object + ": " + reason; }
 };
 
-template <typename T>
+template<typename T>
 using Result = tl::expected<T, Error>;
 
 [[nodiscard]] inline tl::unexpected<Error> fail(std::string object, std::string reason, std::string hint = {}) {

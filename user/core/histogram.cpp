@@ -43,11 +43,17 @@ void Histogram::merge(const layout::totals &totals, std::span<const __u64, layou
     max_ = std::max<Nanoseconds>(max_, totals.max);
 }
 
-void Histogram::clear() { *this = Histogram(); }
+void Histogram::clear() {
+    *this = Histogram();
+}
 
-std::optional<Nanoseconds> Histogram::min() const { return count_ == 0 ? std::nullopt : std::optional(min_); }
+std::optional<Nanoseconds> Histogram::min() const {
+    return count_ == 0 ? std::nullopt : std::optional(min_);
+}
 
-std::optional<Nanoseconds> Histogram::max() const { return count_ == 0 ? std::nullopt : std::optional(max_); }
+std::optional<Nanoseconds> Histogram::max() const {
+    return count_ == 0 ? std::nullopt : std::optional(max_);
+}
 
 std::optional<double> Histogram::mean() const {
     if (count_ == 0)

@@ -18,7 +18,7 @@ using Nanoseconds = std::uint64_t;
 
 // The values that a bucket holds, both bounds included. The overflow bucket has no upper bound.
 struct BucketRange {
-    Nanoseconds low;
+    Nanoseconds low = 0;
     std::optional<Nanoseconds> high;
 };
 [[nodiscard]] BucketRange bucket_range(std::uint32_t bucket);
@@ -27,7 +27,7 @@ class Histogram {
 public:
     struct Bar {
         BucketRange range;
-        std::uint64_t count;
+        std::uint64_t count = 0;
     };
 
     Histogram() : buckets_(layout::BUCKETS) {}

@@ -14,7 +14,9 @@ using namespace layout;
 
 constexpr std::array<std::string_view, 3> kind_names = {"fentry", "kprobe", "tracepoint"};
 
-Rung tracepoint(const std::string &name) { return {HookKind::tracepoint, name, name}; }
+Rung tracepoint(const std::string &name) {
+    return {HookKind::tracepoint, name, name};
+}
 
 Ladder only_tracepoint(const std::string &name, const std::string &tracepoint_name, const std::string &purpose) {
     return {name, purpose, {tracepoint(tracepoint_name)}};
@@ -72,7 +74,9 @@ void add_once(std::vector<Ladder> &ladders, Ladder ladder) {
 
 } // namespace
 
-std::string_view name_of(HookKind kind) { return kind_names.at(static_cast<std::size_t>(kind)); }
+std::string_view name_of(HookKind kind) {
+    return kind_names.at(static_cast<std::size_t>(kind));
+}
 
 std::string Rung::text() const {
     return fmt::format("{} {}", target, kind == HookKind::tracepoint ? "tp_btf" : name_of(kind));

@@ -21,8 +21,8 @@ enum class HookKind { fentry, kprobe, tracepoint };
 // One way to see packets somewhere: a BPF program, attached to a kernel function or a tracepoint.
 struct Rung {
     HookKind kind;
-    std::string target;  // the function's or tracepoint's name
-    std::string program; // in bpf/vethtrace.bpf.c
+    std::string target;      // the function's or tracepoint's name
+    std::string program;     // in bpf/vethtrace.bpf.c
     std::string module = {}; // where the function may live, if not in the kernel itself
 
     // "veth_xmit fentry", "netif_rx tp_btf"

@@ -17,7 +17,9 @@ constexpr double edge_count_allowed = 0.001;
 constexpr double unforeseen_allowed = 0.001;
 constexpr double residual_allowed = 0.03;
 
-double as_double(std::uint64_t value) { return static_cast<double>(value); }
+double as_double(std::uint64_t value) {
+    return static_cast<double>(value);
+}
 
 // Ends of the hop at which the load reads the clock.
 int stamps_of(const HopName &hop) {
@@ -30,7 +32,9 @@ int stamps_of(const HopName &hop) {
     return (is_stamp(hop.from) ? 1 : 0) + (is_stamp(hop.to) ? 1 : 0);
 }
 
-std::string text_of(const HopName &hop) { return fmt::format("{} -> {}", name_of(hop.from), name_of(hop.to)); }
+std::string text_of(const HopName &hop) {
+    return fmt::format("{} -> {}", name_of(hop.from), name_of(hop.to));
+}
 
 } // namespace
 
@@ -134,17 +138,15 @@ std::vector<std::string> find_faults(const RunResult &result) {
     }
     if (as_double(unforeseen) > unforeseen_allowed * as_double(transactions)) {
         auto most = std::max_element(result.hops.begin(), result.hops.end(), [](const Hop &a, const Hop &b) {
-            auto weight = [](const Hop &hop) {
-                return hop.name.stage == Stage::unforeseen ? hop.time.count() : 0;
-            };
+            auto weight = [](const Hop &hop) { return hop.name.stage == Stage::unforeseen ? hop.time.count() : 0; };
             return weight(a) < weight(b);
         });
         faults.push_back(fmt::format("{} packets took a hop that the mode's table does not have, most of them {}",
                                      unforeseen, text_of(most->name)));
     }
 
-    double allowed = std::max(residual_allowed * result.observer.untraced_rtt_mean_ns,
-                              result.observer.added_ci95_ns.value_or(0));
+    double allowed =
+        std::max(residual_allowed * result.observer.untraced_rtt_mean_ns, result.observer.added_ci95_ns.value_or(0));
     if (std::abs(result.ledger.corrected_residual_ns) > allowed)
         faults.push_back(fmt::format(
             "without the cost of tracing the hops add up to {:.0f} ns, but the untraced round trip takes {:.0f} ns",

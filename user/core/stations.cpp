@@ -16,19 +16,26 @@ constexpr std::array<std::string_view, layout::MOMENTS> moment_names = {"app_sen
                                                                         "tcp_rcv"};
 
 constexpr std::array<std::string_view, 13> stage_names = {
-    "socket_tx",    "segments", "qdisc",      "device_xmit", "backlog", "host_forward",
-    "uplink_qdisc", "wire",     "peer_qdisc", "stack_rx",    "wakeup",  "application",
-    "unforeseen"};
+    "socket_tx", "segments",   "qdisc",    "device_xmit", "backlog",     "host_forward", "uplink_qdisc",
+    "wire",      "peer_qdisc", "stack_rx", "wakeup",      "application", "unforeseen"};
 
 } // namespace
 
-bool is_at_device(Station station) { return station.id < layout::FIRST_END_STATION; }
+bool is_at_device(Station station) {
+    return station.id < layout::FIRST_END_STATION;
+}
 
-layout::point point_of(Station station) { return static_cast<layout::point>(station.id % layout::POINTS); }
+layout::point point_of(Station station) {
+    return static_cast<layout::point>(station.id % layout::POINTS);
+}
 
-layout::role role_of(Station station) { return static_cast<layout::role>(station.id / layout::POINTS); }
+layout::role role_of(Station station) {
+    return static_cast<layout::role>(station.id / layout::POINTS);
+}
 
-std::string_view name_of(layout::role role) { return role_names.at(role); }
+std::string_view name_of(layout::role role) {
+    return role_names.at(role);
+}
 
 std::string name_of(Station station) {
     if (is_at_device(station))
@@ -37,7 +44,9 @@ std::string name_of(Station station) {
     return fmt::format("{}@{}", moment_names.at(index % layout::MOMENTS), end_names.at(index / layout::MOMENTS));
 }
 
-std::string_view name_of(Stage stage) { return stage_names.at(static_cast<std::size_t>(stage)); }
+std::string_view name_of(Stage stage) {
+    return stage_names.at(static_cast<std::size_t>(stage));
+}
 
 std::optional<Stage> stage_named(std::string_view name) {
     for (std::size_t i = 0; i < stage_names.size(); ++i)
@@ -46,6 +55,8 @@ std::optional<Stage> stage_named(std::string_view name) {
     return std::nullopt;
 }
 
-std::string_view name_of(Direction direction) { return direction == Direction::request ? "request" : "response"; }
+std::string_view name_of(Direction direction) {
+    return direction == Direction::request ? "request" : "response";
+}
 
 } // namespace vethtrace

@@ -20,8 +20,12 @@ struct Station {
     friend bool operator<(Station a, Station b) { return a.id < b.id; }
 };
 
-constexpr Station at(layout::point point, layout::role role) { return {layout::device_station(role, point)}; }
-constexpr Station at(layout::moment moment, layout::end end) { return {layout::end_station(end, moment)}; }
+constexpr Station at(layout::point point, layout::role role) {
+    return {layout::device_station(role, point)};
+}
+constexpr Station at(layout::moment moment, layout::end end) {
+    return {layout::end_station(end, moment)};
+}
 
 [[nodiscard]] bool is_at_device(Station station);
 [[nodiscard]] layout::point point_of(Station station); // of a station at a device
@@ -30,19 +34,19 @@ constexpr Station at(layout::moment moment, layout::end end) { return {layout::e
 [[nodiscard]] std::string_view name_of(layout::role role);
 
 enum class Stage {
-    socket_tx,     // the application's send to its device's queue
-    segments,      // the first segment of a message to the one that completes it
-    qdisc,         // waiting for the container's device, either side of the pair
-    device_xmit,   // through the container's driver: veth to its other end, macvlan or ipvlan to its parent
-    backlog,       // waiting for NET_RX to take the packet up
-    host_forward,  // routing and netfilter in the host
-    uplink_qdisc,  // waiting for the host's uplink
-    wire,          // transmit at one machine to netif_rx at the other
-    peer_qdisc,    // waiting for the other machine's device
-    stack_rx,      // IP and TCP receive, and the rx_handler of macvlan and ipvlan
-    wakeup,        // data in the socket to the application's return from recv
-    application,   // the server's own time between recv and send
-    unforeseen,    // an edge that is not in the mode's table
+    socket_tx,    // the application's send to its device's queue
+    segments,     // the first segment of a message to the one that completes it
+    qdisc,        // waiting for the container's device, either side of the pair
+    device_xmit,  // through the container's driver: veth to its other end, macvlan or ipvlan to its parent
+    backlog,      // waiting for NET_RX to take the packet up
+    host_forward, // routing and netfilter in the host
+    uplink_qdisc, // waiting for the host's uplink
+    wire,         // transmit at one machine to netif_rx at the other
+    peer_qdisc,   // waiting for the other machine's device
+    stack_rx,     // IP and TCP receive, and the rx_handler of macvlan and ipvlan
+    wakeup,       // data in the socket to the application's return from recv
+    application,  // the server's own time between recv and send
+    unforeseen,   // an edge that is not in the mode's table
 };
 
 [[nodiscard]] std::string_view name_of(Stage stage);

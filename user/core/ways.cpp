@@ -17,7 +17,8 @@ constexpr std::array<ModeRow, 5> modes = {{
     {Mode::veth, "veth", DeviceKind::veth, "CONFIG_VETH", "veth", "a veth pair, routed by the host"},
     {Mode::macvlan, "macvlan", DeviceKind::macvlan, "CONFIG_MACVLAN", "macvlan",
      "a macvlan in bridge mode on the host's uplink"},
-    {Mode::ipvlan, "ipvlan", DeviceKind::ipvlan, "CONFIG_IPVLAN", "ipvlan", "an ipvlan in L2 mode on the host's uplink"},
+    {Mode::ipvlan, "ipvlan", DeviceKind::ipvlan, "CONFIG_IPVLAN", "ipvlan",
+     "an ipvlan in L2 mode on the host's uplink"},
     {Mode::ipvlan_l3, "ipvlan-l3", DeviceKind::ipvlan, "CONFIG_IPVLAN", "ipvlan",
      "an ipvlan in L3 mode on the host's uplink"},
 }};
@@ -103,15 +104,21 @@ std::vector<Step> wire_steps(Mode mode) {
 
 } // namespace
 
-std::span<const ModeRow> all_modes() { return modes; }
+std::span<const ModeRow> all_modes() {
+    return modes;
+}
 
 const ModeRow &row_of(Mode mode) {
     return *std::find_if(modes.begin(), modes.end(), [mode](const ModeRow &row) { return row.mode == mode; });
 }
 
-std::string_view name_of(Mode mode) { return row_of(mode).name; }
+std::string_view name_of(Mode mode) {
+    return row_of(mode).name;
+}
 
-std::string_view name_of(Topology topology) { return topology == Topology::wire ? "wire" : "local"; }
+std::string_view name_of(Topology topology) {
+    return topology == Topology::wire ? "wire" : "local";
+}
 
 std::string_view name_of(DeviceKind kind) {
     switch (kind) {

@@ -37,14 +37,14 @@ struct ModeRow {
 // A station on the way, and the stage of the hop that ends there. The first step of a request ends no hop.
 struct Step {
     Station station;
-    Stage stage;
+    Stage stage = Stage::unforeseen;
 };
 
 struct HopName {
-    Direction direction;
+    Direction direction = Direction::request;
     Station from;
     Station to;
-    Stage stage;
+    Stage stage = Stage::unforeseen;
     bool every_message = true; // false for `segments`, which only messages of several segments have
 };
 

@@ -45,7 +45,7 @@ struct Destroy {
 };
 
 // The elements of a mappable array, shared with the kernel.
-template <typename T>
+template<typename T>
 class SharedArray {
 public:
     SharedArray() = default;
@@ -200,9 +200,8 @@ private:
             if (!choice.used)
                 continue;
             const Rung &rung = *choice.used;
-            bool again = std::any_of(selected_.begin(), selected_.end(), [&](const Selected &selected) {
-                return selected.rung.program == rung.program;
-            });
+            bool again = std::any_of(selected_.begin(), selected_.end(),
+                                     [&](const Selected &selected) { return selected.rung.program == rung.program; });
             if (again)
                 continue;
             bpf_program *program = bpf_object__find_program_by_name(skeleton_->obj, rung.program.c_str());
@@ -287,12 +286,20 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions &options, const
     return std::unique_ptr<Engine>(new Engine(std::move(implementation)));
 }
 
-Result<void> Engine::attach() { return implementation_->attach(); }
+Result<void> Engine::attach() {
+    return implementation_->attach();
+}
 
-void Engine::detach() { implementation_->detach(); }
+void Engine::detach() {
+    implementation_->detach();
+}
 
-Notes Engine::notes() { return implementation_->notes(); }
+Notes Engine::notes() {
+    return implementation_->notes();
+}
 
-Snapshot Engine::snapshot() const { return implementation_->snapshot(); }
+Snapshot Engine::snapshot() const {
+    return implementation_->snapshot();
+}
 
 } // namespace vethtrace

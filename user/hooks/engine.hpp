@@ -5,9 +5,9 @@
 
 #include "core/error.hpp"
 #include "core/histogram.hpp"
-#include "core/ways.hpp"
 #include "core/ladder.hpp"
 #include "core/notes.hpp"
+#include "core/ways.hpp"
 
 #include <array>
 #include <cstdint>
@@ -43,16 +43,15 @@ struct Snapshot {
     std::map<std::string, std::uint64_t> dropped; // by the kernel's reason
     std::uint64_t in_flight = 0;
     std::uint64_t events = 0;
-    Histogram net_rx_wait; // ns from raise to entry
-    Histogram net_rx_run;  // ns from entry to exit
+    Histogram net_rx_wait;                       // ns from raise to entry
+    Histogram net_rx_run;                        // ns from entry to exit
     std::map<std::string, std::uint64_t> missed; // by program: calls that the kernel suppressed
 };
 
 class Engine {
 public:
-    [[nodiscard]] static Result<std::unique_ptr<Engine>> load(const EngineOptions &options,
-                                                              const std::vector<Choice> &choices,
-                                                              std::vector<std::string> drop_reasons);
+    [[nodiscard]] static Result<std::unique_ptr<Engine>>
+    load(const EngineOptions &options, const std::vector<Choice> &choices, std::vector<std::string> drop_reasons);
     Engine(const Engine &) = delete;
     Engine &operator=(const Engine &) = delete;
     ~Engine();

@@ -128,8 +128,8 @@ private:
             return tl::unexpected(module.error());
         id = btf__find_by_name_kind((*module)->types.get(), rung.target.c_str(), BTF_KIND_FUNC);
         if (id <= 0)
-            return fail(rung.target, fmt::format("no such function in the BTF of module {} (inlined, or not built)",
-                                                 rung.module));
+            return fail(rung.target,
+                        fmt::format("no such function in the BTF of module {} (inlined, or not built)", rung.module));
         return BtfTarget{static_cast<std::uint32_t>(id), (*module)->fd.get()};
     }
 
@@ -157,8 +157,9 @@ private:
         }
         if (errno != ENOENT)
             return fail(name, refused(-errno));
-        return fail(name, fmt::format("not in the kernel, and no BTF of a module {} (not loaded, or a kernel before 5.11)",
-                                      name));
+        return fail(
+            name,
+            fmt::format("not in the kernel, and no BTF of a module {} (not loaded, or a kernel before 5.11)", name));
     }
 
     Btf kernel_;
@@ -194,6 +195,7 @@ Choice Features::choose(const Ladder &ladder, const Denied &denied) {
 
 std::vector<Choice> Features::choose_all(const std::vector<Ladder> &ladders, const Denied &denied) {
     std::vector<Choice> choices;
+    choices.reserve(ladders.size());
     for (const Ladder &ladder : ladders)
         choices.push_back(choose(ladder, denied));
     return choices;

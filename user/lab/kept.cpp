@@ -13,7 +13,9 @@ namespace vethtrace {
 
 namespace {
 
-std::vector<std::string> kept_namespaces() { return Netns::list(kept_lab_name + "-"); }
+std::vector<std::string> kept_namespaces() {
+    return Netns::list(kept_lab_name + "-");
+}
 
 } // namespace
 
@@ -26,8 +28,8 @@ Result<std::string> keep_lab(Mode mode) {
     if (!lab)
         return tl::unexpected(lab.error());
     (*lab)->keep();
-    std::string text = fmt::format("The lab of mode {} is up; the server's address is {}.\n", name_of(mode),
-                                   (*lab)->server_address());
+    std::string text =
+        fmt::format("The lab of mode {} is up; the server's address is {}.\n", name_of(mode), (*lab)->server_address());
     for (const std::string &name : kept_namespaces())
         text += fmt::format("  {}\n", name);
     return text + "Look around with `vethtrace lab exec container COMMAND`, remove it with `vethtrace lab down`.\n";
@@ -45,11 +47,13 @@ Result<void> remove_kept_lab() {
 Error execute_in_kept_lab(const std::string &part, const std::vector<std::string> &command_line) {
     Result<Netns> netns = Netns::open(namespace_name(kept_lab_name, part));
     if (!netns)
-        return fail(part, "the kept lab has no such namespace", "`vethtrace lab up` builds one; mode host has no container")
+        return fail(part, "the kept lab has no such namespace",
+                    "`vethtrace lab up` builds one; mode host has no container")
             .value();
     if (setns(netns->fd(), CLONE_NEWNET) != 0)
         return fail_errno(netns->name(), errno).value();
     std::vector<char *> arguments;
+    arguments.reserve(command_line.size() + 1);
     for (const std::string &word : command_line)
         arguments.push_back(const_cast<char *>(word.c_str()));
     arguments.push_back(nullptr);

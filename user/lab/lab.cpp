@@ -20,7 +20,9 @@ constexpr const char *peer_address = "198.18.2.2";
 constexpr const char *on_parent_address = "198.18.2.3"; // of a macvlan or ipvlan, in the uplink's own net
 constexpr const char *everywhere = "0.0.0.0/0";
 
-std::string with_prefix(const char *address) { return std::string(address) + "/24"; }
+std::string with_prefix(const char *address) {
+    return std::string(address) + "/24";
+}
 
 Device device(role role) {
     // 02: a locally administered address.
@@ -130,8 +132,8 @@ private:
     static Error explained(Error error, Mode mode) {
         const ModeRow &row = row_of(mode);
         if (error.hint.empty())
-            error.hint = fmt::format("--mode {} needs a kernel with {} (module {})", row.name, row.kernel_option,
-                                     row.module);
+            error.hint =
+                fmt::format("--mode {} needs a kernel with {} (module {})", row.name, row.kernel_option, row.module);
         return error;
     }
 

@@ -22,9 +22,9 @@ namespace vethtrace {
 
 namespace {
 
-template <auto put>
+template<auto put>
 struct Put {
-    template <typename T>
+    template<typename T>
     void operator()(T *object) const {
         put(object);
     }
@@ -52,7 +52,9 @@ Result<Address> parse_address(const std::string &text) {
     return Address(address);
 }
 
-Address to_address(const Mac &mac) { return Address(nl_addr_build(AF_LLC, mac.data(), mac.size())); }
+Address to_address(const Mac &mac) {
+    return Address(nl_addr_build(AF_LLC, mac.data(), mac.size()));
+}
 
 void describe(rtnl_link *link, const Device &device) {
     rtnl_link_set_name(link, device.name.c_str());
@@ -66,7 +68,9 @@ void describe_with_mac(rtnl_link *link, const Device &device) {
 
 } // namespace
 
-void Links::Free::operator()(nl_sock *socket) const { nl_socket_free(socket); }
+void Links::Free::operator()(nl_sock *socket) const {
+    nl_socket_free(socket);
+}
 
 Result<Links> Links::of(int netns_fd) {
     Result<InNamespace> inside = InNamespace::enter(netns_fd);
@@ -98,7 +102,8 @@ Result<void> Links::add_macvlan(const Device &device, int parent, int netns_fd) 
 
 Result<void> Links::add_ipvlan(const Device &device, int parent, int netns_fd, IpvlanMode mode) {
     Link link(rtnl_link_ipvlan_alloc());
-    rtnl_link_ipvlan_set_mode(link.get(), static_cast<std::uint16_t>(rtnl_link_ipvlan_str2mode(mode == IpvlanMode::l2 ? "l2" : "l3")));
+    rtnl_link_ipvlan_set_mode(
+        link.get(), static_cast<std::uint16_t>(rtnl_link_ipvlan_str2mode(mode == IpvlanMode::l2 ? "l2" : "l3")));
     return add_on_top(link.get(), device, parent, netns_fd);
 }
 

@@ -17,7 +17,9 @@ namespace {
 
 const std::filesystem::path directory = "/run/vethtrace";
 
-std::string lock_path(const std::string &lab) { return directory / (lab + ".lock"); }
+std::string lock_path(const std::string &lab) {
+    return directory / (lab + ".lock");
+}
 
 // Null: somebody else holds it.
 Result<std::optional<Fd>> try_lock(const std::string &path, int flags) {
@@ -93,7 +95,9 @@ Ownership::~Ownership() {
         unlink(lock_path(lab_).c_str());
 }
 
-std::string namespace_name(const std::string &lab, const std::string &part) { return lab + "-" + part; }
+std::string namespace_name(const std::string &lab, const std::string &part) {
+    return lab + "-" + part;
+}
 
 std::optional<std::string> lab_of_namespace(const std::string &name) {
     std::size_t dash = name.rfind('-');

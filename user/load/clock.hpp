@@ -15,9 +15,13 @@ inline Nanoseconds read_clock(clockid_t clock) {
 }
 
 // The clock of the BPF side: what is compared with its times must be read from it.
-inline Nanoseconds kernel_clock() { return read_clock(CLOCK_MONOTONIC); }
+inline Nanoseconds kernel_clock() {
+    return read_clock(CLOCK_MONOTONIC);
+}
 
 // The clock of round trips: another one, so that the ledger's sum is checked against an independent measurement.
-inline Nanoseconds round_trip_clock() { return read_clock(CLOCK_MONOTONIC_RAW); }
+inline Nanoseconds round_trip_clock() {
+    return read_clock(CLOCK_MONOTONIC_RAW);
+}
 
 } // namespace vethtrace

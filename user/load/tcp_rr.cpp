@@ -41,13 +41,12 @@ Result<void> set_flag(int socket, int level, int option, const char *name) {
     return set_option(socket, level, option, &on, sizeof(on), name);
 }
 
-Result<void> set_timeouts(int socket, std::chrono::milliseconds timeout) {
+// Of connect() only: a limit on recv() would cost the load a kernel timer for each message.
+Result<void> set_connect_timeout(int socket, std::chrono::milliseconds timeout) {
     timeval limit = {};
     limit.tv_sec = timeout.count() / 1000;
     limit.tv_usec = timeout.count() % 1000 * 1000;
-    return set_option(socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit), "SO_RCVTIMEO").and_then([&] {
-        return set_option(socket, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit), "SO_SNDTIMEO");
-    });
+    return set_option(socket, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit), "SO_SNDTIMEO");
 }
 
 Result<std::uint64_t> cookie_of(int socket) {
@@ -67,7 +66,9 @@ Result<sockaddr_in> address_of(const std::string &host, std::uint16_t port) {
     return address;
 }
 
-const sockaddr *generic(const sockaddr_in &address) { return reinterpret_cast<const sockaddr *>(&address); }
+const sockaddr *generic(const sockaddr_in &address) {
+    return reinterpret_cast<const sockaddr *>(&address);
+}
 
 Result<Fd> listen_at(const std::string &host, int backlog) {
     Fd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -98,13 +99,16 @@ Result<Fd> connect_to(const std::string &host, std::uint32_t flow, std::chrono::
     own.sin_port = htons(static_cast<std::uint16_t>(CLIENT_PORT + flow));
     Result<void> ready = set_flag(client.get(), SOL_SOCKET, SO_REUSEADDR, "SO_REUSEADDR")
                              .and_then([&] { return set_flag(client.get(), IPPROTO_TCP, TCP_NODELAY, "TCP_NODELAY"); })
-                             .and_then([&] { return set_timeouts(client.get(), timeout); });
+                             .and_then([&] { return set_connect_timeout(client.get(), timeout); });
     if (!ready)
         return tl::unexpected(ready.error());
     if (bind(client.get(), generic(own), sizeof(own)) != 0)
         return fail_errno(fmt::format("bind to port {}", CLIENT_PORT + flow), errno);
     if (connect(client.get(), generic(*server), sizeof(*server)) != 0)
         return fail_errno(fmt::format("connect to {}:{}", host, int{SERVER_PORT}), errno);
+    constexpr std::chrono::milliseconds none(0);
+    if (Result<void> set = set_connect_timeout(client.get(), none); !set)
+        return tl::unexpected(set.error());
     return client;
 }
 
@@ -256,14 +260,16 @@ struct ClientSide {
 
     End end;
     std::thread thread;
-    std::uint64_t sent = 0; // messages so far, in all stretches
+    std::atomic<std::uint64_t> sent = 0; // messages so far, in all stretches; written by its thread alone
     Histogram rtt;
     UserHop wakeup;
     std::uint64_t missed = 0;
     std::uint64_t wanted = 0;   // transactions of this stretch
     std::uint64_t measured = 0; // of the last traced stretch
     Nanoseconds duration = 0;
-    int error = 0; // an errno; -1: the server closed the connection
+    int error = 0;                 // an errno; -1: the server closed the connection
+    std::atomic<bool> idle = true; // it has nothing to do in this stretch any more
+    bool stalled = false;          // it was cut off, because no answer came in time
 };
 
 } // namespace
@@ -297,11 +303,10 @@ public:
         if (!listener)
             return tl::unexpected(listener.error());
         for (std::uint32_t index = 0; index < options_.flows; ++index) {
-            Result<void> added = InNamespace::enter(client_netns)
-                                     .and_then([&](const InNamespace &) {
-                                         return connect_to(address, index, options_.timeout);
-                                     })
-                                     .and_then([&](Fd socket) { return add_flow(std::move(socket), *listener); });
+            Result<void> added =
+                InNamespace::enter(client_netns)
+                    .and_then([&](const InNamespace &) { return connect_to(address, index, options_.timeout); })
+                    .and_then([&](Fd socket) { return add_flow(std::move(socket), *listener); });
             if (!added)
                 return added;
         }
@@ -327,7 +332,7 @@ public:
             failed_ = false;
             ++generation_;
             begin_.notify_all();
-            done_.wait(lock, [&] { return running_ == 0; });
+            wait_for_clients(lock);
         }
         return collect();
     }
@@ -374,6 +379,28 @@ private:
         return {};
     }
 
+    // Watches that every flow goes on, and cuts off those that do not.
+    void wait_for_clients(std::unique_lock<std::mutex> &lock) {
+        using Clock = std::chrono::steady_clock;
+        constexpr int looks = 8; // while one answer may take
+        std::vector<std::uint64_t> last(clients_.size());
+        std::vector<Clock::time_point> since(clients_.size(), Clock::now());
+        auto all_done = [&] { return running_ == 0; };
+        while (!done_.wait_for(lock, options_.timeout / looks, all_done)) {
+            for (std::size_t i = 0; i < clients_.size(); ++i) {
+                ClientSide &client = *clients_[i];
+                std::uint64_t sent = client.sent.load(std::memory_order_relaxed);
+                if (sent != last[i] || client.idle) {
+                    last[i] = sent;
+                    since[i] = Clock::now();
+                } else if (Clock::now() - since[i] > options_.timeout) {
+                    client.stalled = true;
+                    shutdown(client.end.socket(), SHUT_RDWR);
+                }
+            }
+        }
+    }
+
     void prepare(const Stretch &stretch) {
         std::uint64_t flows = clients_.size();
         for (std::size_t i = 0; i < flows; ++i) {
@@ -382,6 +409,7 @@ private:
             client.wakeup = {};
             client.missed = 0;
             client.duration = 0;
+            client.idle = false;
             servers_[i]->wakeup = {};
             servers_[i]->application = {};
             servers_[i]->missed = 0;
@@ -396,8 +424,8 @@ private:
             for (flow_way &way : flow.way)
                 way.begun = 0; // what was sent untraced meanwhile is not known
             flow.measure_from = client.sent + warmup_of_each(stretch) + 1;
-            flow.measure_to = stretch.count ? flow.measure_from + client.wanted
-                                            : std::numeric_limits<std::uint64_t>::max();
+            flow.measure_to =
+                stretch.count ? flow.measure_from + client.wanted : std::numeric_limits<std::uint64_t>::max();
         }
         traced_.store(stretch.traced, std::memory_order_release);
     }
@@ -421,13 +449,14 @@ private:
         return result;
     }
 
-    tl::unexpected<Error> explain(std::size_t flow, const ClientSide &client) const {
+    [[nodiscard]] tl::unexpected<Error> explain(std::size_t flow, const ClientSide &client) const {
         std::string object = fmt::format("flow {} of the load", flow);
-        std::string after = fmt::format("after {} transactions", client.sent == 0 ? 0 : client.sent - 1);
-        if (client.error == EAGAIN)
-            return fail(object, fmt::format("the server has not answered for {} ms, {}", options_.timeout.count(), after),
-                        "packets of the lab are lost or held up: look for drops with `ip -s link` and `nft list ruleset` "
-                        "in its namespaces");
+        std::string after = fmt::format("after {} transactions", client.sent - 1);
+        if (client.stalled)
+            return fail(
+                object, fmt::format("the server has not answered for {} ms, {}", options_.timeout.count(), after),
+                "packets of the lab are lost or held up: look for drops with `ip -s link` and `nft list ruleset` "
+                "in its namespaces");
         if (client.error < 0)
             return fail(object, "the server has closed the connection " + after);
         return fail(object, describe_errno(client.error) + " " + after);
@@ -452,6 +481,7 @@ private:
                 ask_all<true>(client, stretch, buffer.data());
             else
                 ask_all<false>(client, stretch, buffer.data());
+            client.idle = true;
             {
                 std::lock_guard lock(mutex_);
                 --running_;
@@ -460,7 +490,7 @@ private:
         }
     }
 
-    template <bool traced>
+    template<bool traced>
     void ask_all(ClientSide &client, const Stretch &stretch, char *buffer) {
         bool alive = true;
         for (std::uint64_t i = 0; i < warmup_of_each(stretch) && alive && !stop_ && !failed_; ++i)
@@ -492,9 +522,10 @@ private:
         Nanoseconds end;
     };
 
-    template <bool traced>
+    template<bool traced>
     std::optional<RoundTrip> ask_once(ClientSide &client, char *buffer) {
-        std::uint64_t message = ++client.sent;
+        std::uint64_t message = client.sent.load(std::memory_order_relaxed) + 1;
+        client.sent.store(message, std::memory_order_relaxed);
         int socket = client.end.socket();
         RoundTrip trip = {};
         Nanoseconds sent = 0;
@@ -593,10 +624,16 @@ Result<std::unique_ptr<TcpRr>> TcpRr::connect(int client_netns, int server_netns
     return std::unique_ptr<TcpRr>(new TcpRr(std::move(implementation)));
 }
 
-const std::vector<FlowCookies> &TcpRr::cookies() const { return implementation_->cookies(); }
+const std::vector<FlowCookies> &TcpRr::cookies() const {
+    return implementation_->cookies();
+}
 
-void TcpRr::set_notes(const Notes &notes) { implementation_->set_notes(notes); }
+void TcpRr::set_notes(const Notes &notes) {
+    implementation_->set_notes(notes);
+}
 
-Result<StretchResult> TcpRr::run(const Stretch &stretch) { return implementation_->run(stretch); }
+Result<StretchResult> TcpRr::run(const Stretch &stretch) {
+    return implementation_->run(stretch);
+}
 
 } // namespace vethtrace

@@ -30,9 +30,9 @@ struct LoadOptions {
 
 // One uninterrupted piece of load. The warm-up comes first and is not counted.
 struct Stretch {
-    std::uint64_t warmup = 0;              // transactions of all flows together
-    std::optional<std::uint64_t> count;    // transactions of all flows together ...
-    std::chrono::nanoseconds duration{};   // ... or, without a count, how long
+    std::uint64_t warmup = 0;            // transactions of all flows together
+    std::optional<std::uint64_t> count;  // transactions of all flows together ...
+    std::chrono::nanoseconds duration{}; // ... or, without a count, how long
     bool traced = false;
 };
 
@@ -48,7 +48,7 @@ struct UserHop {
 };
 
 struct StretchResult {
-    Histogram rtt; // ns, from before send() to after recv(), by a clock of its own
+    Histogram rtt;            // ns, from before send() to after recv(), by a clock of its own
     Nanoseconds duration = 0; // of the slowest flow
 
     // Only of a traced stretch:

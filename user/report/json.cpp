@@ -15,11 +15,19 @@ using Json = nlohmann::ordered_json;
 
 constexpr double decimals = 1000;
 
-double rounded(double value) { return std::round(value * decimals) / decimals; }
+double rounded(double value) {
+    return std::round(value * decimals) / decimals;
+}
 
-Json nullable(const std::optional<double> &value) { return value ? Json(rounded(*value)) : Json(nullptr); }
-Json nullable(const std::optional<Nanoseconds> &value) { return value ? Json(*value) : Json(nullptr); }
-Json nullable(const std::optional<std::string> &value) { return value ? Json(*value) : Json(nullptr); }
+Json nullable(const std::optional<double> &value) {
+    return value ? Json(rounded(*value)) : Json(nullptr);
+}
+Json nullable(const std::optional<Nanoseconds> &value) {
+    return value ? Json(*value) : Json(nullptr);
+}
+Json nullable(const std::optional<std::string> &value) {
+    return value ? Json(*value) : Json(nullptr);
+}
 
 Json histogram_json(const Histogram &histogram) {
     Json bars = Json::array();
@@ -76,19 +84,15 @@ Json load_json(const LoadResult &load) {
 Json tried_json(const std::vector<Attempt> &tried) {
     Json json = Json::array();
     for (const Attempt &attempt : tried)
-        json.push_back({{"hook", attempt.rung.text()},
-                        {"kind", name_of(attempt.rung.kind)},
-                        {"result", attempt.result}});
+        json.push_back(
+            {{"hook", attempt.rung.text()}, {"kind", name_of(attempt.rung.kind)}, {"result", attempt.result}});
     return json;
 }
 
 Json hop_json(const Hop &hop) {
-    Json json = {{"direction", name_of(hop.name.direction)},
-                 {"from", name_of(hop.name.from)},
-                 {"to", name_of(hop.name.to)},
-                 {"stage", name_of(hop.name.stage)},
-                 {"count", hop.time.count()},
-                 {"sum_ns", hop.time.sum()}};
+    Json json = {
+        {"direction", name_of(hop.name.direction)}, {"from", name_of(hop.name.from)}, {"to", name_of(hop.name.to)},
+        {"stage", name_of(hop.name.stage)},         {"count", hop.time.count()},      {"sum_ns", hop.time.sum()}};
     add_distribution(json, hop.time);
     bool any = hop.time.count() != 0;
     json["overflow"] = hop.time.overflow();
@@ -117,16 +121,11 @@ Json net_rx_json(const NetRx &net_rx, std::uint64_t transactions) {
 }
 
 Json conservation_json(const Conservation &conservation) {
-    return {{"entered", conservation.entered},
-            {"cloned", conservation.cloned},
-            {"segmented", conservation.segmented},
-            {"completed", conservation.completed},
-            {"dropped", conservation.dropped},
-            {"evicted", conservation.evicted},
-            {"merged", conservation.merged},
-            {"in_flight", conservation.in_flight},
-            {"missed", conservation.missed},
-            {"not_followed", conservation.not_followed},
+    return {{"entered", conservation.entered},     {"cloned", conservation.cloned},
+            {"segmented", conservation.segmented}, {"completed", conservation.completed},
+            {"dropped", conservation.dropped},     {"evicted", conservation.evicted},
+            {"merged", conservation.merged},       {"in_flight", conservation.in_flight},
+            {"missed", conservation.missed},       {"not_followed", conservation.not_followed},
             {"balanced", conservation.balanced()}};
 }
 

@@ -3,8 +3,8 @@
 // Results as JSON; schemas/ holds the JSON Schema of each, and the tests validate every output against it.
 #pragma once
 
-#include "core/result.hpp"
 #include "core/ladder.hpp"
+#include "core/result.hpp"
 
 #include <nlohmann/json_fwd.hpp>
 #include <string>

@@ -140,11 +140,11 @@ std::string cost_line(const RunResult &result) {
     const Conservation &conservation = result.conservation;
     std::string interval =
         observer.added_ci95_ns ? fmt::format(" +-{}", duration_text(*observer.added_ci95_ns)) : std::string();
-    return fmt::format(
-        " cost      tracing added {}{}{} (untraced {})   {}: {} packets entered, {} completed\n",
-        observer.added_ns < 0 ? "-" : "", duration_text(std::abs(observer.added_ns)), interval,
-        duration_text(observer.untraced_rtt_mean_ns), conservation.balanced() ? "balanced" : "NOT BALANCED",
-        count_text(conservation.entered), count_text(conservation.completed));
+    return fmt::format(" cost      tracing added {}{}{} (untraced {})   {}: {} packets entered, {} completed\n",
+                       observer.added_ns < 0 ? "-" : "", duration_text(std::abs(observer.added_ns)), interval,
+                       duration_text(observer.untraced_rtt_mean_ns),
+                       conservation.balanced() ? "balanced" : "NOT BALANCED", count_text(conservation.entered),
+                       count_text(conservation.completed));
 }
 
 std::string hooks_line(const RunResult &result, const TextStyle &style) {
@@ -166,15 +166,16 @@ std::string hooks_line(const RunResult &result, const TextStyle &style) {
 }
 
 std::string timeline_rows(const Timeline &timeline, const TextStyle &style) {
-    std::string out = painted(fmt::format("\n transaction {}{:>28}  {:>8} {:>4}  {:<8} {:<16} {}\n", timeline.transaction,
-                                          "at", "+", "cpu", "pid", "task", "context"),
+    std::string out = painted(fmt::format("\n transaction {}{:>28}  {:>8} {:>4}  {:<8} {:<16} {}\n",
+                                          timeline.transaction, "at", "+", "cpu", "pid", "task", "context"),
                               Tone::strong, style);
     Nanoseconds before = 0;
     for (const TimelineMark &mark : timeline.marks) {
-        out += fmt::format("   {:<24} {:>12}  {:>8} {:>4}  {:<8} {:<16} {}\n", name_of(mark.station),
-                           fmt::format("{:.3f}us", static_cast<double>(mark.since_send) / ns_per_us),
-                           mark.since_send < before ? "?" : duration_text(static_cast<double>(mark.since_send - before)),
-                           mark.cpu, mark.pid, mark.comm, mark.context);
+        out +=
+            fmt::format("   {:<24} {:>12}  {:>8} {:>4}  {:<8} {:<16} {}\n", name_of(mark.station),
+                        fmt::format("{:.3f}us", static_cast<double>(mark.since_send) / ns_per_us),
+                        mark.since_send < before ? "?" : duration_text(static_cast<double>(mark.since_send - before)),
+                        mark.cpu, mark.pid, mark.comm, mark.context);
         before = mark.since_send;
     }
     return out;
@@ -254,17 +255,19 @@ std::string to_text(const RunResult &result, const TextStyle &style) {
 }
 
 std::string to_text(const std::vector<Choice> &choices, const Environment &environment, const TextStyle &style) {
-    std::string out = painted(fmt::format("vethtrace {}  libbpf {}  kernel {}", tool_version, environment.libbpf,
-                                          environment.kernel),
-                              Tone::strong, style) +
-                      "\n";
+    std::string out =
+        painted(fmt::format("vethtrace {}  libbpf {}  kernel {}", tool_version, environment.libbpf, environment.kernel),
+                Tone::strong, style) +
+        "\n";
     for (const Choice &choice : choices) {
-        std::string used = choice.used ? painted(choice.used->text(), Tone::good, style)
-                                       : painted("no hook", Tone::bad, style);
+        std::string used =
+            choice.used ? painted(choice.used->text(), Tone::good, style) : painted("no hook", Tone::bad, style);
         out += fmt::format(" {:<16} {:<46} {}\n", choice.ladder.name, choice.ladder.purpose, used);
         for (const Attempt &attempt : choice.tried)
-            if (!choice.used || attempt.rung.program != choice.used->program || attempt.rung.target != choice.used->target)
-                out += painted(fmt::format("   {:<28} {}", attempt.rung.text(), attempt.result), Tone::dim, style) + "\n";
+            if (!choice.used || attempt.rung.program != choice.used->program ||
+                attempt.rung.target != choice.used->target)
+                out +=
+                    painted(fmt::format("   {:<28} {}", attempt.rung.text(), attempt.result), Tone::dim, style) + "\n";
     }
     return out;
 }

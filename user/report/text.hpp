@@ -13,7 +13,7 @@ namespace vethtrace {
 
 struct TextStyle {
     bool color = false;
-    int width = 100; // columns
+    int width = 100;   // columns
     int verbosity = 0; // 1: also what each station tried; -1: only the closing sentence and warnings
 };
 

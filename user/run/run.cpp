@@ -25,7 +25,7 @@ using namespace layout;
 // that take turns, because the speed of a shared machine changes within a second by more than tracing costs.
 constexpr unsigned untraced_part = 5;
 constexpr std::uint64_t most_slices = 20;
-constexpr std::uint64_t slice_transactions = 400;                 // at least, of all flows together
+constexpr std::uint64_t slice_transactions = 400;                                  // at least, of all flows together
 constexpr std::chrono::nanoseconds slice_duration = std::chrono::milliseconds(50); // at least
 
 struct Measured {
@@ -133,11 +133,11 @@ std::vector<Hop> collect_hops(const Way &way, const Snapshot &snapshot, const St
         if (std::any_of(known.begin(), known.end(), [&](const HopName &name) { return is(name, edge); }))
             continue;
         // It belongs to the direction in which its first station lies.
-        auto same_start = std::find_if(known.begin(), known.end(),
-                                       [&](const HopName &name) { return name.from == edge.from; });
+        auto same_start =
+            std::find_if(known.begin(), known.end(), [&](const HopName &name) { return name.from == edge.from; });
         Direction direction = same_start == known.end() ? Direction::request : same_start->direction;
-        hops.push_back({{direction, edge.from, edge.to, Stage::unforeseen, false}, edge.time, edge.events,
-                        edge.other_cpu});
+        hops.push_back(
+            {{direction, edge.from, edge.to, Stage::unforeseen, false}, edge.time, edge.events, edge.other_cpu});
     }
     return hops;
 }
@@ -293,8 +293,7 @@ Result<std::unique_ptr<Engine>> load_engine(const RunOptions &options, const Way
                          .timeline_stride = 1,
                          .mutation = options.mutation};
     if (options.count && options.timelines != 0) // spread over the run of the first flow
-        engine.timeline_stride =
-            std::max<std::uint64_t>(*options.count / options.load.flows / options.timelines, 1);
+        engine.timeline_stride = std::max<std::uint64_t>(*options.count / options.load.flows / options.timelines, 1);
     Result<std::unique_ptr<Engine>> loaded = Engine::load(engine, hooks.choices, hooks.drop_reasons);
     malloc_trim(0); // the kernel's BTF took some 30 MB for a moment
     return loaded;

@@ -4,8 +4,8 @@
 #pragma once
 
 #include "core/error.hpp"
-#include "core/result.hpp"
 #include "core/ladder.hpp"
+#include "core/result.hpp"
 #include "load/tcp_rr.hpp"
 
 #include <atomic>
@@ -20,7 +20,7 @@ struct RunOptions {
     Mode mode = Mode::veth;
     Topology topology = Topology::wire;
     LoadOptions load;
-    std::optional<std::uint64_t> count; // measured transactions ...
+    std::optional<std::uint64_t> count;                          // measured transactions ...
     std::chrono::nanoseconds duration = std::chrono::seconds(2); // ... or, without a count, how long
     std::uint64_t warmup = 200; // transactions of all flows together, before each slice
     std::uint32_t timelines = 0;

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "cli/options.hpp"
+
+#include <gtest/gtest.h>
+
+namespace vethtrace {
+namespace {
+
+Result<Command> parse(const std::vector<std::string> &words) {
+    std::vector<const char *> argv = {"vethtrace"};
+    for (const std::string &word : words)
+        argv.push_back(word.c_str());
+    return parse_command_line(static_cast<int>(argv.size()), argv.data());
+}
+
+RunOptions run_options(const std::vector<std::string> &words) {
+    Result<Command> command = parse(words);
+    EXPECT_TRUE(command) << (command ? "" : command.error().text());
+    return std::get<RunCommand>(*command).run;
+}
+
+TEST(CommandLine, RunsVethForTwoSecondsByDefault) {
+    RunOptions run = run_options({});
+    EXPECT_EQ(run.mode, Mode::veth);
+    EXPECT_EQ(run.topology, Topology::wire);
+    EXPECT_EQ(run.duration, std::chrono::seconds(2));
+    EXPECT_EQ(run.count, std::nullopt);
+    EXPECT_EQ(run.load.flows, 1);
+    EXPECT_EQ(run.load.request_bytes, 1);
+    EXPECT_EQ(run.load.client_cpu, run.load.server_cpu);
+}
+
+TEST(CommandLine, TakesEveryRunOption) {
+    RunOptions run = run_options({"--mode", "macvlan", "-c", "500", "--warmup", "7", "--flows", "3", "--request", "100",
+                                  "--response", "200", "--timeout", "1.5", "--follow", "2", "--cpus", "0"});
+    EXPECT_EQ(run.mode, Mode::macvlan);
+    EXPECT_EQ(run.count, 500);
+    EXPECT_EQ(run.warmup, 7);
+    EXPECT_EQ(run.load.flows, 3);
+    EXPECT_EQ(run.load.request_bytes, 100);
+    EXPECT_EQ(run.load.response_bytes, 200);
+    EXPECT_EQ(run.load.timeout, std::chrono::milliseconds(1500));
+    EXPECT_EQ(run.timelines, 2);
+    EXPECT_EQ(run.load.client_cpu, 0);
+    EXPECT_EQ(run.load.server_cpu, 0);
+}
+
+TEST(CommandLine, KnowsEveryModeOfTheTable) {
+    for (const ModeRow &row : all_modes())
+        EXPECT_EQ(run_options({"--mode", std::string(row.name)}).mode, row.mode);
+}
+
+struct Misuse {
+    std::vector<std::string> words;
+    std::string mentioned;
+};
+
+void PrintTo(const Misuse &param, std::ostream *out) {
+    for (const std::string &word : param.words)
+        *out << word << ' ';
+}
+
+class WrongUsage : public testing::TestWithParam<Misuse> {};
+
+TEST_P(WrongUsage, IsRefusedWithTheReason) {
+    Result<Command> command = parse(GetParam().words);
+    ASSERT_FALSE(command);
+    EXPECT_EQ(command.error().exit, Exit::usage);
+    std::string said = command.error().text() + command.error().hint;
+    EXPECT_NE(said.find(GetParam().mentioned), std::string::npos) << said;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    CommandLine, WrongUsage,
+    testing::Values(Misuse{{"--mode", "carrier-pigeon"}, "{host,veth,macvlan,ipvlan,ipvlan-l3}"},
+                    Misuse{{"-c", "5", "-d", "1"}, "excludes"}, Misuse{{"-c", "0"}, "range"},
+                    Misuse{{"-c", "-1"}, "-1"}, Misuse{{"-c", "many"}, "many"}, Misuse{{"-d", "0"}, "range"},
+                    Misuse{{"-d", "nan"}, "--duration"}, Misuse{{"--flows", "0"}, "1 to 1024"},
+                    Misuse{{"--flows", "1025"}, "1 to 1024"}, Misuse{{"--request", "0"}, "range"},
+                    Misuse{{"--request", "99999999999"}, "--request"}, Misuse{{"--cpus", "0,1,2"}, "--cpus"},
+                    Misuse{{"--cpus", "-1"}, "-1"}, Misuse{{"--cpus", "0,"}, "--cpus"},
+                    Misuse{{"--cpus", "9999"}, "choose from"}, Misuse{{"--follow", "65"}, "range"},
+                    Misuse{{"-c", "3", "--flows", "4"}, "at least one transaction"},
+                    Misuse{{"--no-hook", "uprobe"}, "fentry, kprobe, tracepoint"},
+                    Misuse{{"--topology", "ring"}, "wire,local"}, Misuse{{"--color", "blue"}, "auto,always,never"},
+                    Misuse{{"-q", "-v"}, "excludes"}, Misuse{{"dance"}, "dance"}, Misuse{{"lab"}, "subcommand"},
+                    Misuse{{"lab", "exec", "container"}, "no command"}, Misuse{{"lab", "exec", "moon", "ls"}, "moon"}));
+
+TEST(CommandLine, ShowsHelpAndVersion) {
+    Result<Command> help = parse({"--help"});
+    ASSERT_TRUE(help);
+    EXPECT_NE(std::get<ShowText>(*help).text.find("--mode"), std::string::npos);
+    Result<Command> sub = parse({"lab", "exec", "--help"});
+    ASSERT_TRUE(sub);
+    EXPECT_NE(std::get<ShowText>(*sub).text.find("namespace"), std::string::npos);
+    Result<Command> version = parse({"-V"});
+    ASSERT_TRUE(version);
+    EXPECT_NE(std::get<ShowText>(*version).text.find("libbpf"), std::string::npos);
+}
+
+TEST(CommandLine, HandsACommandWithOptionsToTheLab) {
+    Result<Command> command = parse({"lab", "exec", "container", "ping", "-c1", "198.18.2.2"});
+    ASSERT_TRUE(command);
+    const auto &lab = std::get<LabCommand>(*command);
+    EXPECT_EQ(lab.action, LabCommand::Action::exec);
+    EXPECT_EQ(lab.part, "container");
+    EXPECT_EQ(lab.command_line, (std::vector<std::string>{"ping", "-c1", "198.18.2.2"}));
+}
+
+} // namespace
+} // namespace vethtrace

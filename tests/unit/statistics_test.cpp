@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "core/statistics.hpp"
+
+#include <gtest/gtest.h>
+
+namespace vethtrace {
+namespace {
+
+TEST(EstimateMean, GivesStudentsInterval) {
+    // Mean 3, standard deviation sqrt(2.5), n 5: t(4; 0.975) = 2.776445, so 2.776445 * sqrt(2.5 / 5).
+    std::vector<double> samples = {1, 2, 3, 4, 5};
+    Estimate estimate = estimate_mean(samples);
+    EXPECT_DOUBLE_EQ(estimate.mean, 3);
+    EXPECT_NEAR(*estimate.half_width, 1.963243, 1e-6);
+}
+
+TEST(EstimateMean, GivesNoIntervalForASingleSample) {
+    std::vector<double> one = {7};
+    EXPECT_EQ(estimate_mean(one).mean, 7);
+    EXPECT_EQ(estimate_mean(one).half_width, std::nullopt);
+    EXPECT_EQ(estimate_mean({}).half_width, std::nullopt);
+}
+
+TEST(EstimateMean, HasNoWidthWithoutScatter) {
+    std::vector<double> same = {4, 4, 4};
+    EXPECT_EQ(estimate_mean(same).half_width, 0);
+}
+
+TEST(Median, IsTheMiddleOne) {
+    EXPECT_EQ(median({9, 1, 5}), 5);
+    EXPECT_EQ(median({9, 1, 5, 6}), 5.5);
+    EXPECT_EQ(median({}), std::nullopt);
+}
+
+} // namespace
+} // namespace vethtrace

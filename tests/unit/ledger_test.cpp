@@ -164,6 +164,10 @@ TEST(Faults, ACorrectedSumThatMissesTheUntracedRoundTrip) {
     EXPECT_TRUE(mentions(find_faults(result), "without the cost of tracing"));
     result.observer.added_ci95_ns = 30; // within what this run can tell
     EXPECT_TRUE(find_faults(result).empty());
+    result.ledger.corrected_residual_ns = -50; // sqrt(1 + pi/2) x 30 are 48
+    EXPECT_TRUE(mentions(find_faults(result), "without the cost of tracing"));
+    result.observer.added_ci95_ns.reset(); // one slice: no interval to hold it against
+    EXPECT_TRUE(find_faults(result).empty());
 }
 
 } // namespace

@@ -32,7 +32,8 @@ struct SlicePair {
 
 // Says what is wrong with a result, one sentence each; nothing: it is valid. Allowed are 0.1 % of the packets that are
 // unaccounted for, a ledger between 95 and 105 %, 0.1 % of the transactions missing or too many at a hop, 0.1 % on
-// unforeseen edges, and a corrected sum that meets the untraced round trip within 3 % or the run's own interval.
+// unforeseen edges, and a corrected sum that meets the untraced round trip within 3 % or the run's own interval; a
+// run too short for an interval is not held against it.
 [[nodiscard]] std::vector<std::string> find_faults(const RunResult &result);
 
 } // namespace vethtrace

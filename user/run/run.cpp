@@ -25,7 +25,7 @@ using namespace layout;
 // that take turns, because the speed of a shared machine changes within a second by more than tracing costs.
 constexpr unsigned untraced_part = 5;
 constexpr std::uint64_t most_slices = 20;
-constexpr std::uint64_t slice_transactions = 400;                                  // at least, of all flows together
+constexpr std::uint64_t slice_transactions = 100;                                  // at least, of all flows together
 constexpr std::chrono::nanoseconds slice_duration = std::chrono::milliseconds(50); // at least
 
 struct Measured {
@@ -255,7 +255,9 @@ std::vector<std::string> notable(const Snapshot &snapshot, const StretchResult &
     note_if(result.conservation.missed, "calls of tracing programs were suppressed by the kernel");
     for (const auto &[reason, count] : result.conservation.dropped)
         notes.push_back(fmt::format("{} packets were dropped: {}", count, reason));
-    if (result.observer.added_ci95_ns && std::abs(result.observer.added_ns) < *result.observer.added_ci95_ns)
+    if (!result.observer.added_ci95_ns)
+        notes.emplace_back("the run is too short to tell how sure the cost of tracing is; more transactions help");
+    else if (std::abs(result.observer.added_ns) < *result.observer.added_ci95_ns)
         notes.push_back(fmt::format("the cost of tracing is within the noise of this run (+-{:.0f} ns)",
                                     *result.observer.added_ci95_ns));
     return notes;

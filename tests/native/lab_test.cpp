@@ -35,7 +35,7 @@ bool wait_for_lab(pid_t owner) {
 // Everything of the machine's own network that a lab could touch.
 std::string machine_state() {
     return run({"ip", "-o", "link"}).out + run({"ip", "-o", "address"}).out + run({"ip", "route"}).out +
-           run({"ip", "neigh"}).out + run({"sysctl", "net.ipv4.ip_forward"}).out;
+           run({"ip", "neigh", "show", "nud", "permanent"}).out + run({"sysctl", "net.ipv4.ip_forward"}).out;
 }
 
 TEST_F(LabTest, LeavesNothingBehindAndTouchesNothing) {

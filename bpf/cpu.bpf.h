@@ -45,10 +45,6 @@ static __always_inline void count(struct cpu_area *cpu, enum tally tally) {
         bounded;                                                                                                       \
     })
 
-static __always_inline u64 edge_place(u32 from, u32 to) {
-    return BOUNDED(from << STATION_BITS | to, STATIONS * STATIONS);
-}
-
 static __always_inline void measure(struct cpu_area *cpu, u32 edge, u64 ns) {
     u64 index = BOUNDED(edge, EDGES);
     struct totals *time = &cpu->edges[index].time;
@@ -64,7 +60,7 @@ static __always_inline void measure(struct cpu_area *cpu, u32 edge, u64 ns) {
 }
 
 // An edge that user space did not set up beforehand: not in the mode's table. 0: there is no room for it.
-static __noinline u32 add_edge(struct cpu_area *cpu, u32 from, u32 to) {
+static __noinline u32 add_edge(struct cpu_area *cpu, u32 sender, u32 from, u32 to) {
     u32 index;
 
     if (!cpu)
@@ -74,27 +70,29 @@ static __noinline u32 add_edge(struct cpu_area *cpu, u32 from, u32 to) {
         return 0;
     cpu->edges[index].from = from;
     cpu->edges[index].to = to;
+    cpu->edges[index].sender = sender;
     cpu->edges[index].time.min = ~0ULL;
     cpu->edges_used = index + 1;
-    cpu->edge_of[edge_place(from, to)] = index;
+    cpu->edge_of[BOUNDED(edge_place(sender, from, to), EDGE_PLACES)] = index;
     return index;
 }
 
-// Where and when a stretch began.
+// Where and when a stretch began, and which end sent the packet.
 struct origin {
     u64 when;
     u32 events;
     u32 station;
     u16 cpu;
+    u8 sender;
 };
 
 // Adds the stretch that ends now, at station `to`, to its edge.
 static __always_inline void end_stretch(struct cpu_area *cpu, const struct origin *from, u32 to, u64 now) {
-    u32 index = cpu->edge_of[edge_place(from->station, to)];
+    u32 index = cpu->edge_of[BOUNDED(edge_place(from->sender, from->station, to), EDGE_PLACES)];
     struct edge *edge;
 
     if (!index)
-        index = add_edge(cpu, from->station, to);
+        index = add_edge(cpu, from->sender, from->station, to);
     if (!index) {
         count(cpu, TALLY_EDGE_OVERFLOW);
         return;

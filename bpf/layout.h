@@ -23,6 +23,7 @@ enum role {
     ROLE_UPLINK,    // the host's device towards the other machine
     ROLE_PEER,      // the server's device: the other machine's, or the second container's
     ROLE_HOST2,     // the host's end of the second container's pair (topology local)
+    ROLE_FAR,       // the far end of an uplink that leads nowhere (topology local)
     ROLES = 8,
 };
 
@@ -93,11 +94,13 @@ struct totals {
 
 // ---- what each CPU gathers
 
-// The stretch between two stations that followed one another for the same packet. Its buckets are kept apart, so that
-// what changes with every packet lies close together.
+// The stretch between two stations that followed one another for the same packet, by the end that sent the packet: in
+// topology local requests and responses can pass the same stations. Its buckets are kept apart, so that what changes
+// with every packet lies close together.
 struct edge {
-    __u32 from;
-    __u32 to;
+    __u16 from;
+    __u16 to;
+    __u32 sender;
     __u64 events;    // tracing events that fell into it, the one that ended it included
     __u64 other_cpu; // how often it ended on another CPU than it began
     struct totals time;
@@ -110,7 +113,12 @@ enum {
     EDGE_NET_RX_RUN,  // from entry to exit
     FIRST_EDGE,
     EDGES = 64, // a power of two, so that a mask proves to the verifier that an index is one
+    EDGE_PLACES = (int)ENDS * (int)STATIONS * (int)STATIONS,
 };
+
+VT_INLINE __u32 edge_place(__u32 sender, __u32 from, __u32 to) {
+    return (sender << STATION_BITS | from) << STATION_BITS | to;
+}
 
 // Why a packet was let go, or what else happened to it: nothing leaves without a name.
 enum tally {
@@ -159,7 +167,7 @@ struct cpu_area {
     struct softirq_state net_rx;
     __u64 tallies[TALLIES];
     __u64 dropped[DROP_REASONS];
-    __u8 edge_of[STATIONS * STATIONS]; // from, to -> index into edges; 0: none yet
+    __u8 edge_of[EDGE_PLACES]; // by edge_place(): index into edges; 0: none yet
     struct edge edges[EDGES];
     __u64 buckets[EDGES][BUCKETS];
 };
@@ -179,6 +187,7 @@ struct slot {
     __u16 cpu;
     __u16 timeline; // 1 + index; 0: not asked for
     __u8 station;
+    __u8 sender; // one of the two ends
 };
 
 struct slot_pair {
@@ -244,7 +253,7 @@ struct timeline_mark {
 enum { MAX_TIMELINES = 64 };
 
 struct timeline {
-    struct timeline_mark at[STATIONS];
+    struct timeline_mark at[ENDS][STATIONS]; // by the end that sent the packet
 };
 
 // ---- deliberate mistakes, so that tests can prove that the checks catch them (see tests/native)

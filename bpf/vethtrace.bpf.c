@@ -38,7 +38,7 @@ struct {
     __type(value, struct timeline);
 } timelines SEC(".maps");
 
-static __always_inline void mark(struct cpu_area *cpu, u32 timeline, u32 station, u64 now) {
+static __always_inline void mark(struct cpu_area *cpu, u32 timeline, u32 sender, u32 station, u64 now) {
     u32 index = timeline - 1;
     struct timeline_mark *at;
     struct timeline *line;
@@ -48,7 +48,7 @@ static __always_inline void mark(struct cpu_area *cpu, u32 timeline, u32 station
     line = bpf_map_lookup_elem(&timelines, &index);
     if (!line)
         return;
-    at = &line->at[BOUNDED(station, STATIONS)];
+    at = &line->at[sender == END_SERVER][BOUNDED(station, STATIONS)];
     at->when = now;
     at->cpu = cpu->cpu;
     at->softirq = cpu->net_rx.context;
@@ -74,8 +74,9 @@ static __always_inline u32 role_of(const struct net_device *dev) {
 
 // ---- a followed packet reaches a station
 
-static __always_inline void complete(struct cpu_area *cpu, struct slot *slot, u32 end, u32 station, u64 now) {
+static __always_inline void complete(struct cpu_area *cpu, struct slot *slot, u32 station, u64 now) {
     struct flow *flow = flow_by_index(slot->flow);
+    u32 end = slot->sender == END_SERVER;
     u64 address = slot->skb;
 
     slot->skb = 0;
@@ -96,23 +97,59 @@ static __always_inline void complete(struct cpu_area *cpu, struct slot *slot, u3
 
 static __always_inline void arrive(struct cpu_area *cpu, struct slot *slot, u32 station) {
     u64 now = bpf_ktime_get_ns();
-    struct origin from = {.when = slot->when, .events = slot->events, .station = slot->station, .cpu = slot->cpu};
+    struct origin from = {.when = slot->when,
+                          .events = slot->events,
+                          .station = slot->station,
+                          .cpu = slot->cpu,
+                          .sender = slot->sender};
 
     end_stretch(cpu, &from, station, now);
     if (mutation == MUTATION_DOUBLE_COUNT && now % 100 == 0)
         end_stretch(cpu, &from, station, now);
-    mark(cpu, slot->timeline, station, now);
+    mark(cpu, slot->timeline, from.sender, station, now);
 
-    if (station == last_station[END_CLIENT]) {
-        complete(cpu, slot, END_CLIENT, station, now);
-    } else if (station == last_station[END_SERVER]) {
-        complete(cpu, slot, END_SERVER, station, now);
+    if (station == last_station[from.sender == END_SERVER]) {
+        complete(cpu, slot, station, now);
     } else {
         slot->when = now;
         slot->events = cpu->events;
         slot->cpu = cpu->cpu;
         slot->station = station;
     }
+}
+
+// A followed packet is at a kernel function that takes it as its first argument.
+static __always_inline int at_function(struct sk_buff *skb, u32 point) {
+    struct cpu_area *cpu = this_cpu();
+    struct slot *slot;
+
+    if (!cpu)
+        return 0;
+    slot = find(address_of(cpu, skb));
+    if (!slot)
+        return 0;
+    arrive(cpu, slot, device_station(role_of(skb->dev), point));
+    if (point == POINT_NETIF_RX)
+        cpu->net_rx.enqueued = 1;
+    return 0;
+}
+
+// The same for a kprobe, which gets a plain number that may not be followed without a helper.
+static __always_inline int at_kprobe(struct sk_buff *skb, u32 point) {
+    struct cpu_area *cpu = this_cpu();
+    struct slot *slot;
+    u32 role;
+
+    if (!cpu)
+        return 0;
+    slot = find((u64)skb);
+    if (!slot)
+        return 0;
+    role = BPF_CORE_READ(skb, dev, ifindex) - LAB_IFINDEX;
+    arrive(cpu, slot, device_station(role < ROLES ? role : ROLE_ELSEWHERE, point));
+    if (point == POINT_NETIF_RX)
+        cpu->net_rx.enqueued = 1;
+    return 0;
 }
 
 // ---- queue: a packet is handed to its device's qdisc
@@ -180,7 +217,8 @@ static __always_inline void enter(struct cpu_area *cpu, struct sk_buff *skb, u64
         struct origin sent = {.when = flow->end[end].send_when,
                               .events = flow->end[end].send_events,
                               .station = end_station(end, MOMENT_APP_SEND),
-                              .cpu = flow->end[end].send_cpu};
+                              .cpu = flow->end[end].send_cpu,
+                              .sender = end};
 
         end_stretch(cpu, &sent, station, now);
         if (mutation == MUTATION_SEND_REUSED && message % 100 == 0)
@@ -191,8 +229,11 @@ static __always_inline void enter(struct cpu_area *cpu, struct sk_buff *skb, u64
         return;
     }
     if (!first) {
-        struct origin begun = {
-            .when = way->begun_when, .events = way->begun_events, .station = station, .cpu = way->begun_cpu};
+        struct origin begun = {.when = way->begun_when,
+                               .events = way->begun_events,
+                               .station = station,
+                               .cpu = way->begun_cpu,
+                               .sender = end};
 
         end_stretch(cpu, &begun, station, now);
     }
@@ -208,10 +249,11 @@ static __always_inline void enter(struct cpu_area *cpu, struct sk_buff *skb, u64
     slot->cpu = cpu->cpu;
     slot->timeline = timeline_of(flow, message);
     slot->station = station;
+    slot->sender = end;
     barrier();
     slot->skb = address;
     count(cpu, TALLY_ENTERED);
-    mark(cpu, slot->timeline, station, now);
+    mark(cpu, slot->timeline, end, station, now);
 }
 
 SEC("?tp_btf/net_dev_queue")
@@ -262,59 +304,44 @@ int BPF_PROG(net_dev_start_xmit, struct sk_buff *skb, struct net_device *dev)
     return 0;
 }
 
-static __always_inline int xmit_function(struct sk_buff *skb) {
-    struct cpu_area *cpu = this_cpu();
-    struct slot *slot;
-
-    if (!cpu)
-        return 0;
-    slot = find(address_of(cpu, skb));
-    if (slot)
-        arrive(cpu, slot, device_station(role_of(skb->dev), POINT_XMIT));
-    return 0;
-}
-
-// A kprobe gets a plain number, which may not be followed without a helper.
-static __always_inline int xmit_kprobe(struct sk_buff *skb) {
-    struct cpu_area *cpu = this_cpu();
-    struct slot *slot;
-    u32 role;
-
-    if (!cpu)
-        return 0;
-    slot = find((u64)skb);
-    if (!slot)
-        return 0;
-    role = BPF_CORE_READ(skb, dev, ifindex) - LAB_IFINDEX;
-    arrive(cpu, slot, device_station(role < ROLES ? role : ROLE_ELSEWHERE, POINT_XMIT));
-    return 0;
-}
-
+// The drivers' functions; which of them a program is attached to is the ladder's choice.
 SEC("?fentry")
 int BPF_PROG(veth_xmit_fentry, struct sk_buff *skb)
-{ return xmit_function(skb); }
+{ return at_function(skb, POINT_XMIT); }
 
 SEC("?kprobe")
 int BPF_KPROBE(veth_xmit_kprobe, struct sk_buff *skb)
-{ return xmit_kprobe(skb); }
+{ return at_kprobe(skb, POINT_XMIT); }
+
+SEC("?fentry")
+int BPF_PROG(macvlan_xmit_fentry, struct sk_buff *skb)
+{ return at_function(skb, POINT_XMIT); }
+
+SEC("?kprobe")
+int BPF_KPROBE(macvlan_xmit_kprobe, struct sk_buff *skb)
+{ return at_kprobe(skb, POINT_XMIT); }
+
+SEC("?fentry")
+int BPF_PROG(ipvlan_xmit_fentry, struct sk_buff *skb)
+{ return at_function(skb, POINT_XMIT); }
+
+SEC("?kprobe")
+int BPF_KPROBE(ipvlan_xmit_kprobe, struct sk_buff *skb)
+{ return at_kprobe(skb, POINT_XMIT); }
 
 // ---- netif_rx: the packet is put into a CPU's backlog
 
 SEC("?tp_btf/netif_rx")
 int BPF_PROG(netif_rx, struct sk_buff *skb)
-{
-    struct cpu_area *cpu = this_cpu();
-    struct slot *slot;
+{ return mutation == MUTATION_STATION_OFF ? 0 : at_function(skb, POINT_NETIF_RX); }
 
-    if (!cpu || mutation == MUTATION_STATION_OFF)
-        return 0;
-    slot = find(address_of(cpu, skb));
-    if (!slot)
-        return 0;
-    arrive(cpu, slot, device_station(role_of(skb->dev), POINT_NETIF_RX));
-    cpu->net_rx.enqueued = 1;
-    return 0;
-}
+SEC("?fentry")
+int BPF_PROG(netif_rx_fentry, struct sk_buff *skb)
+{ return at_function(skb, POINT_NETIF_RX); }
+
+SEC("?kprobe")
+int BPF_KPROBE(netif_rx_kprobe, struct sk_buff *skb)
+{ return at_kprobe(skb, POINT_NETIF_RX); }
 
 // ---- NET_RX: the softirq that empties the backlog
 
@@ -436,8 +463,9 @@ static __always_inline void deliver(struct cpu_area *cpu, struct flow *flow, u32
     from.events = way->rx_events;
     from.station = way->rx_station;
     from.cpu = way->rx_cpu;
+    from.sender = other(end);
     end_stretch(cpu, &from, station, now);
-    mark(cpu, way->timeline, station, now);
+    mark(cpu, way->timeline, from.sender, station, now);
     way->rx_when = 0;
     flow->end[end].ready_when = now;
     flow->end[end].ready_events = cpu->events;

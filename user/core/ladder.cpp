@@ -18,28 +18,51 @@ Rung tracepoint(const std::string &name) {
     return {HookKind::tracepoint, name, name};
 }
 
+// A function by its entry: by fentry, which costs less, or else by kprobe. `program` is the name of both programs
+// without the kind at its end.
+void add_function(Ladder &ladder, const std::string &function, const std::string &program, const std::string &module) {
+    ladder.rungs.push_back({HookKind::fentry, function, program + "_fentry", module});
+    ladder.rungs.push_back({HookKind::kprobe, function, program + "_kprobe", module});
+}
+
 Ladder only_tracepoint(const std::string &name, const std::string &tracepoint_name, const std::string &purpose) {
     return {name, purpose, {tracepoint(tracepoint_name)}};
 }
 
-// A driver's transmit function: by its entry, or by the tracepoint that fires right before it is called.
+// A driver's transmit function: by its entry, or by the tracepoint that fires right before it is called. Compilers
+// inline one or the other of ipvlan's (stock Debian kernels have no ipvlan_xmit_mode_l2), so all three are tried, the
+// one that is nearest to the mode first.
 Ladder xmit_ladder(DeviceKind kind) {
     std::vector<std::string> functions;
+    std::string module(name_of(kind));
     switch (kind) {
     case DeviceKind::veth:
         functions = {"veth_xmit"};
         break;
     case DeviceKind::macvlan:
+        functions = {"macvlan_start_xmit"};
+        break;
     case DeviceKind::ipvlan:
+        functions = {"ipvlan_xmit_mode_l2", "ipvlan_queue_xmit", "ipvlan_start_xmit"};
+        break;
+    case DeviceKind::ipvlan_l3:
+        functions = {"ipvlan_xmit_mode_l3", "ipvlan_queue_xmit", "ipvlan_start_xmit"};
+        module = "ipvlan";
         break;
     }
     Ladder ladder{fmt::format("xmit ({})", name_of(kind)), fmt::format("transmit of {} devices", name_of(kind)), {}};
-    for (const std::string &function : functions) {
-        std::string program = fmt::format("{}_xmit", name_of(kind));
-        ladder.rungs.push_back({HookKind::fentry, function, program + "_fentry", std::string(name_of(kind))});
-        ladder.rungs.push_back({HookKind::kprobe, function, program + "_kprobe", std::string(name_of(kind))});
-    }
+    for (const std::string &function : functions)
+        add_function(ladder, function, module + "_xmit", module);
     ladder.rungs.push_back(tracepoint("net_dev_start_xmit"));
+    return ladder;
+}
+
+// The tracepoint sees all callers. Of the functions, drivers call __netif_rx since 5.18 and netif_rx before, and
+// dev_forward_skb calls neither, but the function behind both; so that one comes first, where it was not inlined.
+Ladder netif_rx_ladder() {
+    Ladder ladder{"netif_rx", "packets that enter a CPU's backlog", {tracepoint("netif_rx")}};
+    for (const char *function : {"netif_rx_internal", "__netif_rx", "netif_rx"})
+        add_function(ladder, function, "netif_rx", "");
     return ladder;
 }
 
@@ -88,7 +111,7 @@ std::vector<Ladder> ladders_for(const Way &way) {
     for (const Step &step : way.steps())
         if (is_at_device(step.station) && point_of(step.station) == POINT_XMIT)
             add_once(ladders, xmit_ladder(way.kind_of(role_of(step.station))));
-    add_once(ladders, only_tracepoint("netif_rx", "netif_rx", "packets that enter a CPU's backlog"));
+    add_once(ladders, netif_rx_ladder());
     add_once(ladders, only_tracepoint("receive", "netif_receive_skb", "packets that leave the backlog"));
     add_once(ladders, data_ready_ladder());
     add_once(ladders, only_tracepoint("softirq_raise", "softirq_raise", "when NET_RX was asked for"));

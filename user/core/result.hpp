@@ -122,6 +122,7 @@ struct RunResult {
     Environment environment;
     Mode mode = Mode::veth;
     Topology topology = Topology::wire;
+    std::optional<std::string> port_mode; // of an ipvlan's parent, as the kernel says: "l2", "l3"
     LoadResult load;
     std::vector<StationResult> stations;
     std::vector<Hop> hops;

@@ -8,8 +8,8 @@ namespace vethtrace {
 
 namespace {
 
-constexpr std::array<std::string_view, layout::ROLES> role_names = {"elsewhere", "container", "host",  "uplink",
-                                                                    "peer",      "host2",     "role6", "role7"};
+constexpr std::array<std::string_view, layout::ROLES> role_names = {"elsewhere", "container", "host", "uplink",
+                                                                    "peer",      "host2",     "far",  "role7"};
 constexpr std::array<std::string_view, layout::POINTS> point_names = {"queue", "xmit", "netif_rx", "receive"};
 constexpr std::array<std::string_view, layout::ENDS> end_names = {"client", "server"};
 constexpr std::array<std::string_view, layout::MOMENTS> moment_names = {"app_send", "data_ready", "app_recv",

@@ -19,7 +19,7 @@ constexpr std::array<ModeRow, 5> modes = {{
      "a macvlan in bridge mode on the host's uplink"},
     {Mode::ipvlan, "ipvlan", DeviceKind::ipvlan, "CONFIG_IPVLAN", "ipvlan",
      "an ipvlan in L2 mode on the host's uplink"},
-    {Mode::ipvlan_l3, "ipvlan-l3", DeviceKind::ipvlan, "CONFIG_IPVLAN", "ipvlan",
+    {Mode::ipvlan_l3, "ipvlan-l3", DeviceKind::ipvlan_l3, "CONFIG_IPVLAN", "ipvlan",
      "an ipvlan in L3 mode on the host's uplink"},
 }};
 
@@ -81,6 +81,49 @@ constexpr std::array<Step, 4> parent_out = {{
     {at(POINT_QUEUE, ROLE_UPLINK), Stage::device_xmit},
 }};
 
+// What every request of topology local ends with, and every response begins with.
+constexpr std::array<Step, 3> into_server = {{
+    {at(MOMENT_DATA_READY, END_SERVER), Stage::stack_rx},
+    {at(MOMENT_APP_RECV, END_SERVER), Stage::wakeup},
+    app_send_server,
+}};
+
+// From the pair of the client's container through the host into that of the server's, and back.
+constexpr std::array<Step, 4> second_pair_in = {{
+    {at(POINT_QUEUE, ROLE_HOST2), Stage::host_forward},
+    {at(POINT_XMIT, ROLE_HOST2), Stage::peer_qdisc},
+    {at(POINT_NETIF_RX, ROLE_PEER), Stage::device_xmit},
+    {at(POINT_RECEIVE, ROLE_PEER), Stage::backlog},
+}};
+
+constexpr std::array<Step, 4> second_pair_out = {{
+    {at(POINT_QUEUE, ROLE_PEER), Stage::socket_tx},
+    {at(POINT_XMIT, ROLE_PEER), Stage::peer_qdisc},
+    {at(POINT_NETIF_RX, ROLE_HOST2), Stage::device_xmit},
+    {at(POINT_RECEIVE, ROLE_HOST2), Stage::backlog},
+}};
+
+// Between two devices of one parent. Neither leaves through the parent: the driver puts the packet into the backlog
+// itself. macvlan does that in the parent's name (dev_forward_skb(lowerdev) in macvlan_queue_xmit) and lets its
+// rx_handler find the receiver; ipvlan has found it already and does it in the receiver's (ipvlan_rcv_frame).
+constexpr std::array<Step, 4> out_of_first(role backlog_of) {
+    return {{
+        {at(POINT_QUEUE, ROLE_CONTAINER), Stage::socket_tx},
+        {at(POINT_XMIT, ROLE_CONTAINER), Stage::qdisc},
+        {at(POINT_NETIF_RX, backlog_of), Stage::device_xmit},
+        {at(POINT_RECEIVE, backlog_of), Stage::backlog},
+    }};
+}
+
+constexpr std::array<Step, 4> out_of_second(role backlog_of) {
+    return {{
+        {at(POINT_QUEUE, ROLE_PEER), Stage::socket_tx},
+        {at(POINT_XMIT, ROLE_PEER), Stage::peer_qdisc},
+        {at(POINT_NETIF_RX, backlog_of), Stage::device_xmit},
+        {at(POINT_RECEIVE, backlog_of), Stage::backlog},
+    }};
+}
+
 std::vector<Step> join(std::initializer_list<std::span<const Step>> parts) {
     std::vector<Step> steps;
     for (std::span<const Step> part : parts)
@@ -98,6 +141,23 @@ std::vector<Step> wire_steps(Mode mode) {
     case Mode::ipvlan:
     case Mode::ipvlan_l3:
         return join({parent_out, wire_to_server, wire_from_server, into_client});
+    }
+    return {};
+}
+
+std::vector<Step> local_steps(Mode mode) {
+    const std::array<Step, 1> sent = {app_send_client};
+    switch (mode) {
+    case Mode::host:
+        return {};
+    case Mode::veth:
+        return join({std::span(veth_out).first(veth_out.size() - 1), second_pair_in, into_server, second_pair_out,
+                     veth_in, into_client});
+    case Mode::macvlan:
+        return join({sent, out_of_first(ROLE_UPLINK), into_server, out_of_second(ROLE_UPLINK), into_client});
+    case Mode::ipvlan:
+    case Mode::ipvlan_l3:
+        return join({sent, out_of_first(ROLE_PEER), into_server, out_of_second(ROLE_CONTAINER), into_client});
     }
     return {};
 }
@@ -128,15 +188,20 @@ std::string_view name_of(DeviceKind kind) {
         return "macvlan";
     case DeviceKind::ipvlan:
         return "ipvlan";
+    case DeviceKind::ipvlan_l3:
+        return "ipvlan-l3";
     }
     return {};
 }
 
 Result<Way> Way::of(Mode mode, Topology topology) {
-    if (topology == Topology::local)
-        return fail(fmt::format("--topology local with --mode {}", name_of(mode)), "there is no such lab",
-                    "use --topology wire");
-    return Way(mode, topology, wire_steps(mode));
+    if (topology == Topology::wire)
+        return Way(mode, topology, wire_steps(mode));
+    std::vector<Step> steps = local_steps(mode);
+    if (steps.empty())
+        return fail(fmt::format("--topology local with --mode {}", name_of(mode)),
+                    "local is between two containers, and this mode has none", "use --topology wire");
+    return Way(mode, topology, std::move(steps));
 }
 
 std::vector<HopName> Way::hops() const {
@@ -155,7 +220,7 @@ std::vector<HopName> Way::hops() const {
     return hops;
 }
 
-std::span<const Step> Way::part(layout::end sender) const {
+std::span<const Step> Way::steps(layout::end sender) const {
     auto middle = std::find_if(steps_.begin(), steps_.end(),
                                [](const Step &step) { return step.station == app_send_server.station; });
     auto split = static_cast<std::size_t>(middle - steps_.begin());
@@ -164,19 +229,20 @@ std::span<const Step> Way::part(layout::end sender) const {
 }
 
 Station Way::entry(layout::end sender) const {
-    std::span<const Step> steps = part(sender);
+    std::span<const Step> steps = this->steps(sender);
     return std::find_if(steps.begin(), steps.end(), [](const Step &step) { return is_at_device(step.station); })
         ->station;
 }
 
 Station Way::last(layout::end sender) const {
-    std::span<const Step> steps = part(sender);
+    std::span<const Step> steps = this->steps(sender);
     return std::find_if(steps.rbegin(), steps.rend(), [](const Step &step) { return is_at_device(step.station); })
         ->station;
 }
 
 DeviceKind Way::kind_of(layout::role role) const {
-    return role == ROLE_CONTAINER ? row_of(mode_).container_device : DeviceKind::veth;
+    bool in_container = role == ROLE_CONTAINER || (role == ROLE_PEER && topology_ == Topology::local);
+    return in_container ? row_of(mode_).container_device : DeviceKind::veth;
 }
 
 bool Way::passes(Station station) const {

@@ -16,7 +16,7 @@ namespace vethtrace {
 
 enum class Mode { host, veth, macvlan, ipvlan, ipvlan_l3 };
 enum class Topology { wire, local };
-enum class DeviceKind { veth, macvlan, ipvlan };
+enum class DeviceKind { veth, macvlan, ipvlan, ipvlan_l3 };
 
 // A mode is a row: what it is called, what the container's device is, and what the kernel must have for it.
 struct ModeRow {
@@ -57,6 +57,9 @@ public:
     [[nodiscard]] const std::vector<Step> &steps() const { return steps_; }
     [[nodiscard]] std::vector<HopName> hops() const;
 
+    // The steps of one end's messages. Those of the server begin with app_send@server.
+    [[nodiscard]] std::span<const Step> steps(layout::end sender) const;
+
     // Where the messages of an end are first and last seen at a device.
     [[nodiscard]] Station entry(layout::end sender) const;
     [[nodiscard]] Station last(layout::end sender) const;
@@ -73,9 +76,6 @@ public:
 private:
     Way(Mode mode, Topology topology, std::vector<Step> steps)
         : mode_(mode), topology_(topology), steps_(std::move(steps)) {}
-
-    // The steps of one sender's messages.
-    [[nodiscard]] std::span<const Step> part(layout::end sender) const;
 
     Mode mode_;
     Topology topology_;

@@ -133,13 +133,17 @@ public:
 
     [[nodiscard]] Snapshot snapshot() const {
         Snapshot snapshot;
-        std::map<std::pair<std::uint32_t, std::uint32_t>, std::size_t> known;
+        std::map<std::uint32_t, std::size_t> known; // by edge_place()
         for (const cpu_area &cpu : cpus_.elements()) {
             for (std::uint32_t i = FIRST_EDGE; i < std::min<std::uint32_t>(cpu.edges_used, EDGES); ++i) {
                 const edge &from_cpu = cpu.edges[i];
-                auto [entry, fresh] = known.try_emplace({from_cpu.from, from_cpu.to}, snapshot.edges.size());
+                std::uint32_t place = edge_place(from_cpu.sender, from_cpu.from, from_cpu.to);
+                auto [entry, fresh] = known.try_emplace(place, snapshot.edges.size());
                 if (fresh)
-                    snapshot.edges.push_back({{from_cpu.from}, {from_cpu.to}, {}});
+                    snapshot.edges.push_back({from_cpu.sender == END_CLIENT ? Direction::request : Direction::response,
+                                              {from_cpu.from},
+                                              {from_cpu.to},
+                                              {}});
                 Edge &edge = snapshot.edges[entry->second];
                 edge.time.merge(from_cpu.time, cpu.buckets[i]);
                 edge.events += from_cpu.events;
@@ -228,9 +232,11 @@ private:
                 if (ends_in_user_space(hop.to))
                     continue;
                 std::uint32_t index = cpu.edges_used++;
-                cpu.edges[index].from = hop.from.id;
-                cpu.edges[index].to = hop.to.id;
-                cpu.edge_of[hop.from.id << STATION_BITS | hop.to.id] = static_cast<__u8>(index);
+                std::uint32_t sender = hop.direction == Direction::request ? END_CLIENT : END_SERVER;
+                cpu.edges[index].from = static_cast<__u16>(hop.from.id);
+                cpu.edges[index].to = static_cast<__u16>(hop.to.id);
+                cpu.edges[index].sender = sender;
+                cpu.edge_of[edge_place(sender, hop.from.id, hop.to.id)] = static_cast<__u8>(index);
             }
         }
         std::uint32_t index = 0;

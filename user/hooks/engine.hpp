@@ -29,6 +29,7 @@ struct EngineOptions {
 };
 
 struct Edge {
+    Direction direction = Direction::request;
     Station from;
     Station to;
     Histogram time;

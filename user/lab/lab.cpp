@@ -12,13 +12,22 @@ namespace {
 using namespace layout;
 
 // 198.18.0.0/15 is set aside for benchmarks (RFC 2544) and routed nowhere.
-constexpr const char *container_address = "198.18.1.2";
-constexpr const char *container_net = "198.18.1.0/24";
-constexpr const char *host_address = "198.18.1.1";
 constexpr const char *uplink_address = "198.18.2.1";
 constexpr const char *peer_address = "198.18.2.2";
-constexpr const char *on_parent_address = "198.18.2.3"; // of a macvlan or ipvlan, in the uplink's own net
 constexpr const char *everywhere = "0.0.0.0/0";
+
+// The network between a container and the host, in a mode that routes.
+struct RoutedNet {
+    const char *net;
+    const char *outside; // the host's address
+    const char *inside;  // the container's
+};
+constexpr RoutedNet first_net = {"198.18.1.0/24", "198.18.1.1", "198.18.1.2"};
+constexpr RoutedNet second_net = {"198.18.3.0/24", "198.18.3.1", "198.18.3.2"};
+
+// In the uplink's own network: the addresses of devices on top of it.
+constexpr const char *first_on_parent = "198.18.2.3";
+constexpr const char *second_on_parent = "198.18.2.4";
 
 std::string with_prefix(const char *address) {
     return std::string(address) + "/24";
@@ -35,112 +44,155 @@ Device device(role role) {
 // Builds a lab step by step; the first error ends it, and what there is goes with the unfinished lab.
 class Builder {
 public:
-    explicit Builder(Lab &lab) : lab_(lab) {}
+    Builder(Lab &lab, Mode mode, Topology topology) : lab_(lab), mode_(mode), topology_(topology) {}
 
-    Result<void> build(Mode mode) {
-        bool has_container = mode != Mode::host;
-        return make(lab_.host_, host_links_, "host")
-            .and_then([&] { return make(lab_.peer_, peer_links_, "peer"); })
-            .and_then([&] { return has_container ? make(lab_.container_, container_links_, "container") : nothing(); })
-            .and_then([&] { return wire(); })
-            .and_then([&] { return container(mode); })
-            .map_error([&](Error error) { return explained(std::move(error), mode); });
+    Result<void> build() {
+        return make(lab_.host_, host_, "host")
+            .and_then([&] { return make(lab_.peer_, peer_, "peer"); })
+            .and_then([&] { return mode_ == Mode::host ? nothing() : make(lab_.container_, container_, "container"); })
+            .and_then([&] { return topology_ == Topology::wire ? wire() : local(); })
+            .map_error([&](Error error) { return explained(std::move(error)); });
     }
 
 private:
+    // A namespace of the lab, and the way to speak to it.
+    struct Part {
+        const Netns *netns = nullptr;
+        std::optional<Links> links;
+    };
+
     static Result<void> nothing() { return {}; }
 
-    Result<void> make(std::optional<Netns> &netns, std::optional<Links> &links, const std::string &part) {
-        return Netns::create(namespace_name(lab_.name(), part))
+    Result<void> make(std::optional<Netns> &netns, Part &part, const std::string &name) {
+        return Netns::create(namespace_name(lab_.name(), name))
             .and_then([&](Netns made) {
                 netns = std::move(made);
+                part.netns = &*netns;
                 return Links::of(netns->fd());
             })
             .and_then([&](Links opened) {
-                links = std::move(opened);
-                return links->set_up(1); // lo
+                part.links = std::move(opened);
+                return part.links->set_up(1); // lo
             });
     }
 
-    // The host's uplink and the other machine at its far end.
+    // The peer is another machine at the far end of the host's uplink.
     Result<void> wire() {
         lab_.server_address_ = peer_address;
         Device uplink = device(ROLE_UPLINK);
         Device peer = device(ROLE_PEER);
-        return host_links_->add_veth(uplink, peer, lab_.peer_->fd())
-            .and_then([&] { return host_links_->add_address(uplink.ifindex, with_prefix(uplink_address)); })
-            .and_then([&] { return peer_links_->add_address(peer.ifindex, with_prefix(peer_address)); })
-            .and_then([&] { return host_links_->set_up(uplink.ifindex); })
-            .and_then([&] { return peer_links_->set_up(peer.ifindex); })
-            .and_then([&] { return host_links_->add_neighbour(uplink.ifindex, peer_address, peer.mac); })
-            .and_then([&] { return peer_links_->add_neighbour(peer.ifindex, uplink_address, uplink.mac); });
+        return add_uplink(peer, peer_)
+            .and_then([&] { return peer_.links->add_address(peer.ifindex, with_prefix(peer_address)); })
+            .and_then([&] { return host_.links->add_neighbour(uplink.ifindex, peer_address, peer.mac); })
+            .and_then([&] { return peer_.links->add_neighbour(peer.ifindex, uplink_address, uplink.mac); })
+            .and_then([&] { return container(); });
     }
 
-    Result<void> container(Mode mode) {
+    // The peer is a second container like the first.
+    Result<void> local() {
+        if (mode_ == Mode::veth) {
+            lab_.server_address_ = second_net.inside;
+            return routed_pair(container_, ROLE_CONTAINER, ROLE_HOST, first_net).and_then([&] {
+                return routed_pair(peer_, ROLE_PEER, ROLE_HOST2, second_net);
+            });
+        }
+        lab_.server_address_ = second_on_parent;
+        return add_uplink(device(ROLE_FAR), host_)
+            .and_then([&] { return on_parent(container_, ROLE_CONTAINER, first_on_parent); })
+            .and_then([&] { return on_parent(peer_, ROLE_PEER, second_on_parent); })
+            .and_then([&] { return acquaint(container_, ROLE_CONTAINER, second_on_parent, mac_on_parent(ROLE_PEER)); })
+            .and_then([&] { return acquaint(peer_, ROLE_PEER, first_on_parent, mac_on_parent(ROLE_CONTAINER)); });
+    }
+
+    // The host's uplink, whose other end is a device elsewhere.
+    Result<void> add_uplink(const Device &far, Part &where) {
         Device uplink = device(ROLE_UPLINK);
-        Device on_parent = device(ROLE_CONTAINER);
-        int netns = lab_.container_ ? lab_.container_->fd() : -1;
-        switch (mode) {
+        return host_.links->add_veth(uplink, far, where.netns->fd())
+            .and_then([&] { return host_.links->add_address(uplink.ifindex, with_prefix(uplink_address)); })
+            .and_then([&] { return host_.links->set_up(uplink.ifindex); })
+            .and_then([&] { return where.links->set_up(far.ifindex); });
+    }
+
+    // The container of topology wire.
+    Result<void> container() {
+        Device peer = device(ROLE_PEER);
+        switch (mode_) {
         case Mode::host:
             return {};
         case Mode::veth:
-            return routed_pair();
+            return routed_pair(container_, ROLE_CONTAINER, ROLE_HOST, first_net)
+                .and_then([&] { return peer_.links->add_route(first_net.net, uplink_address, peer.ifindex); })
+                .and_then([&] { return host_.links->set_forwarding(device(ROLE_UPLINK).ifindex); });
         case Mode::macvlan:
-            return host_links_->add_macvlan(on_parent, uplink.ifindex, netns).and_then([&] {
-                return beside_uplink(on_parent.mac);
-            });
-        case Mode::ipvlan: // an ipvlan has its parent's MAC address
-            return host_links_->add_ipvlan(on_parent, uplink.ifindex, netns, IpvlanMode::l2).and_then([&] {
-                return beside_uplink(uplink.mac);
-            });
+        case Mode::ipvlan:
         case Mode::ipvlan_l3:
-            return host_links_->add_ipvlan(on_parent, uplink.ifindex, netns, IpvlanMode::l3).and_then([&] {
-                return beside_uplink(uplink.mac);
-            });
+            return on_parent(container_, ROLE_CONTAINER, first_on_parent)
+                .and_then([&] { return acquaint(container_, ROLE_CONTAINER, peer_address, peer.mac); })
+                .and_then([&] { return acquaint(peer_, ROLE_PEER, first_on_parent, mac_on_parent(ROLE_CONTAINER)); });
         }
         return {};
     }
 
-    Result<void> routed_pair() {
-        Device inside = device(ROLE_CONTAINER);
-        Device outside = device(ROLE_HOST);
-        int peer = device(ROLE_PEER).ifindex;
-        return host_links_->add_veth(outside, inside, lab_.container_->fd())
-            .and_then([&] { return host_links_->add_address(outside.ifindex, with_prefix(host_address)); })
-            .and_then([&] { return container_links_->add_address(inside.ifindex, with_prefix(container_address)); })
-            .and_then([&] { return host_links_->set_up(outside.ifindex); })
-            .and_then([&] { return container_links_->set_up(inside.ifindex); })
-            .and_then([&] { return host_links_->add_neighbour(outside.ifindex, container_address, inside.mac); })
-            .and_then([&] { return container_links_->add_neighbour(inside.ifindex, host_address, outside.mac); })
-            .and_then([&] { return container_links_->add_route(everywhere, host_address, inside.ifindex); })
-            .and_then([&] { return peer_links_->add_route(container_net, uplink_address, peer); })
-            .and_then([&] { return host_links_->set_forwarding(outside.ifindex); })
-            .and_then([&] { return host_links_->set_forwarding(device(ROLE_UPLINK).ifindex); });
+    // A pair between a container and the host, which routes for it.
+    Result<void> routed_pair(Part &container, role inside_role, role outside_role, const RoutedNet &net) {
+        Device inside = device(inside_role);
+        Device outside = device(outside_role);
+        return host_.links->add_veth(outside, inside, container.netns->fd())
+            .and_then([&] { return host_.links->add_address(outside.ifindex, with_prefix(net.outside)); })
+            .and_then([&] { return container.links->add_address(inside.ifindex, with_prefix(net.inside)); })
+            .and_then([&] { return host_.links->set_up(outside.ifindex); })
+            .and_then([&] { return container.links->set_up(inside.ifindex); })
+            .and_then([&] { return host_.links->add_neighbour(outside.ifindex, net.inside, inside.mac); })
+            .and_then([&] { return container.links->add_neighbour(inside.ifindex, net.outside, outside.mac); })
+            .and_then([&] { return container.links->add_route(everywhere, net.outside, inside.ifindex); })
+            .and_then([&] { return host_.links->set_forwarding(outside.ifindex); });
     }
 
-    // A container that shares the uplink's network and reaches the peer without a route. Its neighbours are static: an
-    // ipvlan sends broadcasts, ARP among them, through a workqueue.
-    Result<void> beside_uplink(const Mac &mac) {
-        int inside = device(ROLE_CONTAINER).ifindex;
-        Device peer = device(ROLE_PEER);
-        return container_links_->add_address(inside, with_prefix(on_parent_address))
-            .and_then([&] { return container_links_->set_up(inside); })
-            .and_then([&] { return container_links_->add_neighbour(inside, peer_address, peer.mac); })
-            .and_then([&] { return peer_links_->add_neighbour(peer.ifindex, on_parent_address, mac); });
+    // A container with a device on top of the uplink, in whose network it is.
+    Result<void> on_parent(Part &container, role role, const char *address) {
+        int inside = device(role).ifindex;
+        return add_on_parent(device(role), container.netns->fd())
+            .and_then([&] { return container.links->add_address(inside, with_prefix(address)); })
+            .and_then([&] { return container.links->set_up(inside); })
+            .and_then([&] { return read_port_mode(container, inside); });
     }
 
-    static Error explained(Error error, Mode mode) {
-        const ModeRow &row = row_of(mode);
+    Result<void> add_on_parent(const Device &inside, int netns) {
+        int uplink = device(ROLE_UPLINK).ifindex;
+        if (mode_ == Mode::macvlan)
+            return host_.links->add_macvlan(inside, uplink, netns);
+        return host_.links->add_ipvlan(inside, uplink, netns, mode_ == Mode::ipvlan ? IpvlanMode::l2 : IpvlanMode::l3);
+    }
+
+    Result<void> read_port_mode(Part &container, int ifindex) {
+        if (mode_ == Mode::macvlan)
+            return {};
+        return container.links->ipvlan_mode(ifindex).map([&](std::string mode) { lab_.port_mode_ = std::move(mode); });
+    }
+
+    // An ipvlan has its parent's MAC address.
+    [[nodiscard]] Mac mac_on_parent(role role) const { return device(mode_ == Mode::macvlan ? role : ROLE_UPLINK).mac; }
+
+    // Neighbours on a shared network are static: an ipvlan sends broadcasts, ARP among them, through a workqueue.
+    static Result<void> acquaint(Part &part, role own, const char *address, const Mac &mac) {
+        return part.links->add_neighbour(device(own).ifindex, address, mac);
+    }
+
+    [[nodiscard]] Error explained(Error error) const {
+        const ModeRow &row = row_of(mode_);
         if (error.hint.empty())
-            error.hint =
-                fmt::format("--mode {} needs a kernel with {} (module {})", row.name, row.kernel_option, row.module);
+            error.hint = fmt::format("--mode {} needs a kernel with {} (module {}); this runs it in one: "
+                                     "tools/vm run --kernel 6.12 -- vethtrace --mode {} -c 2000",
+                                     row.name, row.kernel_option, row.module, row.name);
         return error;
     }
 
     Lab &lab_;
-    std::optional<Links> container_links_;
-    std::optional<Links> host_links_;
-    std::optional<Links> peer_links_;
+    Mode mode_;
+    Topology topology_;
+    Part container_;
+    Part host_;
+    Part peer_;
 };
 
 Result<std::unique_ptr<Lab>> Lab::build(Mode mode, Topology topology) {
@@ -151,7 +203,7 @@ Result<std::unique_ptr<Lab>> Lab::build(Mode mode, Topology topology, Ownership 
     if (Result<Way> way = Way::of(mode, topology); !way)
         return tl::unexpected(way.error());
     std::unique_ptr<Lab> lab(new Lab(std::move(owner)));
-    if (Result<void> built = Builder(*lab).build(mode); !built)
+    if (Result<void> built = Builder(*lab, mode, topology).build(); !built)
         return tl::unexpected(built.error());
     return lab;
 }

@@ -32,6 +32,10 @@ public:
     [[nodiscard]] const std::string &server_address() const { return server_address_; }
     [[nodiscard]] const std::string &name() const { return owner_.lab(); }
 
+    // In which mode the kernel says that the ipvlan port is, "l2" or "l3"; null in other modes. All devices of one
+    // parent share it, so what was asked for is not what it need be.
+    [[nodiscard]] const std::optional<std::string> &port_mode() const { return port_mode_; }
+
 private:
     explicit Lab(Ownership owner) : owner_(std::move(owner)) {}
 
@@ -41,6 +45,7 @@ private:
     std::optional<Netns> host_;
     std::optional<Netns> peer_;
     std::string server_address_;
+    std::optional<std::string> port_mode_;
 
     friend class Builder;
 };

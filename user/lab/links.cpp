@@ -115,6 +115,18 @@ Result<void> Links::add_on_top(rtnl_link *link, const Device &device, int parent
                    fmt::format("{} ({})", device.name, rtnl_link_get_type(link)));
 }
 
+Result<std::string> Links::ipvlan_mode(int ifindex) {
+    rtnl_link *found = nullptr;
+    if (int code = rtnl_link_get_kernel(socket_.get(), ifindex, nullptr, &found); code < 0)
+        return tl::unexpected(checked(code, fmt::format("device {}", ifindex)).error());
+    Link link(found);
+    std::uint16_t mode = 0;
+    if (int code = rtnl_link_ipvlan_get_mode(link.get(), &mode); code < 0)
+        return tl::unexpected(checked(code, fmt::format("device {}", ifindex)).error());
+    std::array<char, 8> name = {};
+    return std::string(rtnl_link_ipvlan_mode2str(mode, name.data(), name.size()));
+}
+
 Result<void> Links::change(int ifindex, rtnl_link *change) {
     Link now(rtnl_link_alloc());
     rtnl_link_set_ifindex(now.get(), ifindex);

@@ -36,6 +36,9 @@ public:
     Result<void> add_macvlan(const Device &device, int parent, int netns_fd);
     Result<void> add_ipvlan(const Device &device, int parent, int netns_fd, IpvlanMode mode);
 
+    // "l2", "l3" or "l3s", as the kernel has it.
+    Result<std::string> ipvlan_mode(int ifindex);
+
     Result<void> set_up(int ifindex);
     Result<void> set_forwarding(int ifindex);
     // Addresses are written as 198.18.1.2/24, routes as 0.0.0.0/0.

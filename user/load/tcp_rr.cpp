@@ -222,7 +222,8 @@ public:
         std::uint64_t since = flow_->measured + message - flow_->measure_from;
         if (timelines_.empty() || since % timeline_stride_ != 0 || since / timeline_stride_ >= timelines_.size())
             return;
-        timeline_mark &mark = timelines_[since / timeline_stride_].at[end_station(which_, what)];
+        end sender = what == MOMENT_APP_SEND ? which_ : which_ == END_CLIENT ? END_SERVER : END_CLIENT;
+        timeline_mark &mark = timelines_[since / timeline_stride_].at[sender][end_station(which_, what)];
         mark.when = when;
         mark.pid = thread_id_;
         mark.cpu = static_cast<std::uint16_t>(cpu_);

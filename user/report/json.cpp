@@ -167,6 +167,7 @@ Json to_json(const RunResult &result) {
         {"environment", environment_json(result.environment)},
         {"mode", name_of(result.mode)},
         {"topology", name_of(result.topology)},
+        {"port_mode", nullable(result.port_mode)},
         {"load", load_json(result.load)},
         {"stations", std::move(stations)},
         {"hops", std::move(hops)},

@@ -111,7 +111,9 @@ std::vector<Hop> collect_hops(const Way &way, const Snapshot &snapshot, const St
             return &traced.wakeup.at(name.direction == Direction::request ? END_SERVER : END_CLIENT);
         return nullptr;
     };
-    auto is = [](const HopName &name, const Edge &edge) { return name.from == edge.from && name.to == edge.to; };
+    auto is = [](const HopName &name, const Edge &edge) {
+        return name.direction == edge.direction && name.from == edge.from && name.to == edge.to;
+    };
 
     for (const HopName &name : way.hops()) {
         Hop hop{name, {}};
@@ -132,12 +134,8 @@ std::vector<Hop> collect_hops(const Way &way, const Snapshot &snapshot, const St
     for (const Edge &edge : snapshot.edges) {
         if (std::any_of(known.begin(), known.end(), [&](const HopName &name) { return is(name, edge); }))
             continue;
-        // It belongs to the direction in which its first station lies.
-        auto same_start =
-            std::find_if(known.begin(), known.end(), [&](const HopName &name) { return name.from == edge.from; });
-        Direction direction = same_start == known.end() ? Direction::request : same_start->direction;
         hops.push_back(
-            {{direction, edge.from, edge.to, Stage::unforeseen, false}, edge.time, edge.events, edge.other_cpu});
+            {{edge.direction, edge.from, edge.to, Stage::unforeseen, false}, edge.time, edge.events, edge.other_cpu});
     }
     return hops;
 }
@@ -146,6 +144,9 @@ std::vector<StationResult> collect_stations(const Way &way, const std::vector<Ch
                                             const std::vector<Hop> &hops, const Snapshot &snapshot) {
     std::vector<StationResult> stations;
     for (const Step &step : way.steps()) {
+        auto same = [&](const StationResult &known) { return known.station == step.station; };
+        if (std::any_of(stations.begin(), stations.end(), same))
+            continue; // requests and responses both pass it
         StationResult station{step.station, "load", {}};
         std::optional<std::string> ladder = ladder_name(way, step.station);
         for (const Choice &choice : choices) {
@@ -225,14 +226,16 @@ std::vector<Timeline> collect_timelines(const Way &way, const Notes &notes) {
     for (const timeline &line : notes.timelines) {
         Timeline timeline{transaction, {}};
         transaction += notes.timeline_stride;
-        Nanoseconds begin = line.at[way.steps().front().station.id].when;
-        for (const Step &step : way.steps()) {
-            const timeline_mark &mark = line.at[step.station.id];
-            if (mark.when == 0 || mark.when < begin)
-                continue;
-            timeline.marks.push_back({step.station, mark.when - begin, mark.cpu, mark.pid,
-                                      std::string(mark.comm, strnlen(mark.comm, sizeof(mark.comm))),
-                                      context_of(mark.softirq)});
+        Nanoseconds begin = line.at[END_CLIENT][way.steps().front().station.id].when;
+        for (end sender : {END_CLIENT, END_SERVER}) {
+            for (const Step &step : way.steps(sender)) {
+                const timeline_mark &mark = line.at[sender][step.station.id];
+                if (mark.when == 0 || mark.when < begin)
+                    continue;
+                timeline.marks.push_back({step.station, mark.when - begin, mark.cpu, mark.pid,
+                                          std::string(mark.comm, strnlen(mark.comm, sizeof(mark.comm))),
+                                          context_of(mark.softirq)});
+            }
         }
         if (begin != 0)
             timelines.push_back(std::move(timeline));
@@ -313,12 +316,13 @@ Result<std::unique_ptr<TcpRr>> connect_load(const RunOptions &options, const Lab
     return load;
 }
 
-RunResult assemble(const RunOptions &options, const Way &way, const Hooks &hooks, const Measured &measured,
-                   const Snapshot &snapshot, const Notes &notes, double stamp_ns) {
+RunResult assemble(const RunOptions &options, const Way &way, const Lab &lab, const Hooks &hooks,
+                   const Measured &measured, const Snapshot &snapshot, const Notes &notes, double stamp_ns) {
     RunResult result;
     result.environment = read_environment();
     result.mode = options.mode;
     result.topology = options.topology;
+    result.port_mode = lab.port_mode();
     result.load = {.transactions = measured.traced.rtt.count(),
                    .duration_ns = measured.traced.duration,
                    .request_bytes = options.load.request_bytes,
@@ -375,7 +379,7 @@ Result<RunResult> run_lab(const RunOptions &options, const std::atomic<bool> &st
     Result<Measured> measured = measure(**load, **engine, options, stop, progress);
     if (!measured)
         return tl::unexpected(measured.error());
-    RunResult result = assemble(options, *way, *hooks, *measured, (*engine)->snapshot(), notes, stamp_ns);
+    RunResult result = assemble(options, *way, **lab, *hooks, *measured, (*engine)->snapshot(), notes, stamp_ns);
     result.interrupted = stop;
     return result;
 }

@@ -97,11 +97,8 @@ static __always_inline void complete(struct cpu_area *cpu, struct slot *slot, u3
 
 static __always_inline void arrive(struct cpu_area *cpu, struct slot *slot, u32 station) {
     u64 now = bpf_ktime_get_ns();
-    struct origin from = {.when = slot->when,
-                          .events = slot->events,
-                          .station = slot->station,
-                          .cpu = slot->cpu,
-                          .sender = slot->sender};
+    struct origin from = {
+        .when = slot->when, .events = slot->events, .station = slot->station, .cpu = slot->cpu, .sender = slot->sender};
 
     end_stretch(cpu, &from, station, now);
     if (mutation == MUTATION_DOUBLE_COUNT && now % 100 == 0)
@@ -134,7 +131,8 @@ static __always_inline int at_function(struct sk_buff *skb, u32 point) {
     return 0;
 }
 
-// The same for a kprobe, which gets a plain number that may not be followed without a helper.
+// The same for a kprobe, which gets a plain number that may not be followed without a helper. From a device's queue a
+// packet can go to that device's transmit only, so there no helper is needed.
 static __always_inline int at_kprobe(struct sk_buff *skb, u32 point) {
     struct cpu_area *cpu = this_cpu();
     struct slot *slot;
@@ -145,7 +143,10 @@ static __always_inline int at_kprobe(struct sk_buff *skb, u32 point) {
     slot = find((u64)skb);
     if (!slot)
         return 0;
-    role = BPF_CORE_READ(skb, dev, ifindex) - LAB_IFINDEX;
+    if (point == POINT_XMIT && slot->station % POINTS == POINT_QUEUE && slot->station < FIRST_END_STATION)
+        role = slot->station / POINTS;
+    else
+        role = BPF_CORE_READ(skb, dev, ifindex) - LAB_IFINDEX;
     arrive(cpu, slot, device_station(role < ROLES ? role : ROLE_ELSEWHERE, point));
     if (point == POINT_NETIF_RX)
         cpu->net_rx.enqueued = 1;

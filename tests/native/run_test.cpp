@@ -27,18 +27,20 @@ TEST_P(GoodRun, IsValidAndAddsUp) {
     expect_good(run_json(GetParam().arguments));
 }
 
-INSTANTIATE_TEST_SUITE_P(Native, GoodRun,
-                         testing::Values(Case{"veth", {"--mode", "veth", "-c", "20000"}},
-                                         Case{"macvlan", {"--mode", "macvlan", "-c", "20000"}},
-                                         Case{"host", {"--mode", "host", "-c", "20000"}},
-                                         Case{"large_request", {"--request", "16384", "-c", "10000"}},
-                                         Case{"large_response", {"--response", "100000", "-c", "5000"}},
-                                         Case{"sixteen_flows", {"--flows", "16", "-c", "20000"}},
-                                         Case{"two_cpus", {"--cpus", "0,1", "--flows", "8", "-c", "20000"}},
-                                         Case{"tcp_probe_rung",
-                                              {"--no-hook", "tracepoint:sk_data_ready", "-c", "5000"}},
-                                         Case{"by_duration", {"-d", "0.5"}}),
-                         [](const auto &test) { return test.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Native, GoodRun,
+    testing::Values(Case{"veth", {"--mode", "veth", "-c", "20000"}},
+                    Case{"macvlan", {"--mode", "macvlan", "-c", "20000"}},
+                    Case{"host", {"--mode", "host", "-c", "20000"}},
+                    Case{"veth_local", {"--topology", "local", "-c", "20000"}},
+                    Case{"macvlan_local", {"--mode", "macvlan", "--topology", "local", "-c", "20000"}},
+                    Case{"large_request", {"--request", "16384", "-c", "10000"}},
+                    Case{"large_response", {"--response", "100000", "-c", "5000"}},
+                    Case{"sixteen_flows", {"--flows", "16", "-c", "20000"}},
+                    Case{"two_cpus", {"--cpus", "0,1", "--flows", "8", "-c", "20000"}},
+                    Case{"tcp_probe_rung", {"--no-hook", "tracepoint:sk_data_ready", "-c", "5000"}},
+                    Case{"by_duration", {"-d", "0.5"}}),
+    [](const auto &test) { return test.param.name; });
 
 using RunTest = Native;
 
@@ -176,6 +178,7 @@ TEST_F(RunTest, NamesTheKernelOptionOfAModeThatIsMissing) {
     Finished finished = vethtrace({"--mode", "ipvlan"});
     EXPECT_EQ(finished.status, 1);
     EXPECT_NE(finished.err.find("CONFIG_IPVLAN"), std::string::npos) << finished.err;
+    EXPECT_NE(finished.err.find("tools/vm run --kernel 6.12 -- vethtrace --mode ipvlan"), std::string::npos);
 }
 
 TEST_F(RunTest, FailsWhenARequiredStationHasNoHookLeft) {

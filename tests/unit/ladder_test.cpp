@@ -24,6 +24,23 @@ TEST(Ladders, TryTheFunctionBeforeTheTracepoint) {
               (std::vector<std::string>{"veth_xmit fentry", "veth_xmit kprobe", "net_dev_start_xmit tp_btf"}));
 }
 
+TEST(Ladders, TryAllFunctionsOfIpvlanThatACompilerMayInline) {
+    std::vector<Ladder> ladders = all_ladders();
+    EXPECT_EQ(
+        rungs_of(ladder_named(ladders, "xmit (ipvlan)")),
+        (std::vector<std::string>{"ipvlan_xmit_mode_l2 fentry", "ipvlan_xmit_mode_l2 kprobe",
+                                  "ipvlan_queue_xmit fentry", "ipvlan_queue_xmit kprobe", "ipvlan_start_xmit fentry",
+                                  "ipvlan_start_xmit kprobe", "net_dev_start_xmit tp_btf"}));
+    EXPECT_EQ(rungs_of(ladder_named(ladders, "xmit (ipvlan-l3)")).front(), "ipvlan_xmit_mode_l3 fentry");
+}
+
+TEST(Ladders, HookNetifRxByItsFunctionsOnlyWithoutTheTracepoint) {
+    EXPECT_EQ(
+        rungs_of(ladder_named(all_ladders(), "netif_rx")),
+        (std::vector<std::string>{"netif_rx tp_btf", "netif_rx_internal fentry", "netif_rx_internal kprobe",
+                                  "__netif_rx fentry", "__netif_rx kprobe", "netif_rx fentry", "netif_rx kprobe"}));
+}
+
 TEST(Ladders, EndDataReadyWithTcpProbe) {
     std::vector<Ladder> ladders = ladders_for(*Way::of(Mode::host, Topology::wire));
     EXPECT_EQ(rungs_of(ladder_named(ladders, "data_ready")),
@@ -33,15 +50,19 @@ TEST(Ladders, EndDataReadyWithTcpProbe) {
 
 TEST(Ladders, CoverEveryStationOfEveryMode) {
     for (const ModeRow &row : all_modes()) {
-        Way way = *Way::of(row.mode, Topology::wire);
-        std::vector<Ladder> ladders = ladders_for(way);
-        for (const Step &step : way.steps()) {
-            std::optional<std::string> name = ladder_name(way, step.station);
-            if (!name)
+        for (Topology topology : {Topology::wire, Topology::local}) {
+            Result<Way> way = Way::of(row.mode, topology);
+            if (!way)
                 continue;
-            EXPECT_TRUE(
-                std::any_of(ladders.begin(), ladders.end(), [&](const Ladder &ladder) { return ladder.name == *name; }))
-                << row.name << " " << name_of(step.station);
+            std::vector<Ladder> ladders = ladders_for(*way);
+            for (const Step &step : way->steps()) {
+                std::optional<std::string> name = ladder_name(*way, step.station);
+                if (!name)
+                    continue;
+                EXPECT_TRUE(std::any_of(ladders.begin(), ladders.end(),
+                                        [&](const Ladder &ladder) { return ladder.name == *name; }))
+                    << row.name << " " << name_of(step.station);
+            }
         }
     }
 }

@@ -33,7 +33,7 @@ RunResult good_result() {
     result.hops = {hop(app_send, queue, Stage::socket_tx, 300), hop(queue, xmit, Stage::qdisc, 200),
                    hop(data_ready, app_recv, Stage::wakeup, 490)};
     std::vector<SlicePair> slices(5, SlicePair{1000, 900});
-    result.observer = correct_hops(result.hops, transactions, slices, 10);
+    result.observer = correct_hops(result.hops, transactions, slices, {.stamp_ns = 10});
     result.ledger = make_ledger(result.hops, result.load.rtt, result.observer);
     result.conservation.entered = 2 * transactions;
     result.conservation.completed = 2 * transactions;
@@ -76,10 +76,20 @@ TEST(Correction, SharesTheCostOfTracingByEvents) {
     EXPECT_DOUBLE_EQ(result.ledger.corrected_residual_ns, 10);
 }
 
+TEST(Correction, ChargesAKprobeToTheHopThatItEnds) {
+    std::vector<Hop> hops = {hop(queue, xmit, Stage::qdisc, 500), hop(xmit, queue, Stage::device_xmit, 300)};
+    hops[0].kprobes = transactions;
+    std::vector<SlicePair> slices(5, SlicePair{1000, 900});
+    Observer observer = correct_hops(hops, transactions, slices, {.kprobe_extra_ns = 40});
+    EXPECT_DOUBLE_EQ(observer.event_ns, 30); // 100 - 40 ns on two events
+    EXPECT_DOUBLE_EQ(hops[0].corrected_mean_ns, 500 - 30 - 40);
+    EXPECT_DOUBLE_EQ(hops[1].corrected_mean_ns, 300 - 30);
+}
+
 TEST(Correction, IsNeverNegative) {
     std::vector<Hop> hops = {hop(queue, xmit, Stage::qdisc, 500)};
     std::vector<SlicePair> slices(3, SlicePair{900, 1000});
-    Observer observer = correct_hops(hops, transactions, slices, 10);
+    Observer observer = correct_hops(hops, transactions, slices, {.stamp_ns = 10});
     EXPECT_DOUBLE_EQ(observer.added_ns, -100);
     EXPECT_DOUBLE_EQ(observer.event_ns, 0);
     EXPECT_DOUBLE_EQ(hops[0].corrected_mean_ns, 500);
@@ -88,7 +98,7 @@ TEST(Correction, IsNeverNegative) {
 TEST(Correction, IsNotMovedByOneDisturbedSlice) {
     std::vector<Hop> hops = {hop(queue, xmit, Stage::qdisc, 500)};
     std::vector<SlicePair> slices = {{1000, 900}, {1000, 900}, {9000, 900}, {1000, 900}, {1000, 900}};
-    EXPECT_DOUBLE_EQ(correct_hops(hops, transactions, slices, 0).event_ns, 100);
+    EXPECT_DOUBLE_EQ(correct_hops(hops, transactions, slices, {}).event_ns, 100);
 }
 
 TEST(Faults, AreNotFoundInAGoodResult) {

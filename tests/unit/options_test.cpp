@@ -82,8 +82,10 @@ INSTANTIATE_TEST_SUITE_P(
                     Misuse{{"--cpus", "9999"}, "choose from"}, Misuse{{"--follow", "65"}, "range"},
                     Misuse{{"-c", "3", "--flows", "4"}, "at least one transaction"},
                     Misuse{{"--no-hook", "uprobe"}, "fentry, kprobe, tracepoint"},
-                    Misuse{{"--topology", "ring"}, "wire,local"}, Misuse{{"--color", "blue"}, "auto,always,never"},
-                    Misuse{{"-q", "-v"}, "excludes"}, Misuse{{"dance"}, "dance"}, Misuse{{"lab"}, "subcommand"},
+                    Misuse{{"--topology", "ring"}, "wire,local"},
+                    Misuse{{"--mode", "host", "--topology", "local"}, "between two containers"},
+                    Misuse{{"--color", "blue"}, "auto,always,never"}, Misuse{{"-q", "-v"}, "excludes"},
+                    Misuse{{"dance"}, "dance"}, Misuse{{"lab"}, "subcommand"},
                     Misuse{{"lab", "exec", "container"}, "no command"}, Misuse{{"lab", "exec", "moon", "ls"}, "moon"}));
 
 TEST(CommandLine, ShowsHelpAndVersion) {

@@ -7,9 +7,9 @@
 namespace vethtrace {
 namespace {
 
-std::vector<std::string> station_names(Mode mode) {
+std::vector<std::string> station_names(Mode mode, Topology topology = Topology::wire) {
     std::vector<std::string> names;
-    Way way = *Way::of(mode, Topology::wire);
+    Way way = *Way::of(mode, topology);
     for (const Step &step : way.steps())
         names.push_back(name_of(step.station));
     return names;
@@ -49,6 +49,42 @@ TEST(WayOfHost, BeginsAtTheUplink) {
         (std::vector<std::string>{"app_send@client", "queue@uplink", "xmit@uplink", "netif_rx@peer", "receive@peer",
                                   "data_ready@server", "app_recv@server", "app_send@server", "queue@peer", "xmit@peer",
                                   "netif_rx@uplink", "receive@uplink", "data_ready@client", "app_recv@client"}));
+}
+
+TEST(WayOfVethLocal, PassesBothPairsAndNoWire) {
+    EXPECT_EQ(station_names(Mode::veth, Topology::local),
+              (std::vector<std::string>{
+                  "app_send@client",   "queue@container", "xmit@container", "netif_rx@host",      "receive@host",
+                  "queue@host2",       "xmit@host2",      "netif_rx@peer",  "receive@peer",       "data_ready@server",
+                  "app_recv@server",   "app_send@server", "queue@peer",     "xmit@peer",          "netif_rx@host2",
+                  "receive@host2",     "queue@host",      "xmit@host",      "netif_rx@container", "receive@container",
+                  "data_ready@client", "app_recv@client"}));
+}
+
+TEST(WayOfIpvlanLocal, GoesThroughTheBacklogOfTheReceiver) {
+    std::vector<std::string> expected = {
+        "app_send@client",    "queue@container",   "xmit@container",    "netif_rx@peer",  "receive@peer",
+        "data_ready@server",  "app_recv@server",   "app_send@server",   "queue@peer",     "xmit@peer",
+        "netif_rx@container", "receive@container", "data_ready@client", "app_recv@client"};
+    EXPECT_EQ(station_names(Mode::ipvlan, Topology::local), expected);
+    EXPECT_EQ(station_names(Mode::ipvlan_l3, Topology::local), expected);
+}
+
+TEST(WayOfMacvlanLocal, PassesTheParentsBacklogInBothDirections) {
+    EXPECT_EQ(station_names(Mode::macvlan, Topology::local),
+              (std::vector<std::string>{"app_send@client", "queue@container", "xmit@container", "netif_rx@uplink",
+                                        "receive@uplink", "data_ready@server", "app_recv@server", "app_send@server",
+                                        "queue@peer", "xmit@peer", "netif_rx@uplink", "receive@uplink",
+                                        "data_ready@client", "app_recv@client"}));
+    Way way = *Way::of(Mode::macvlan, Topology::local);
+    EXPECT_EQ(way.last(layout::END_CLIENT), way.last(layout::END_SERVER));
+    EXPECT_EQ(way.kind_of(layout::ROLE_PEER), DeviceKind::macvlan);
+}
+
+TEST(WayOfHostLocal, DoesNotExist) {
+    Result<Way> way = Way::of(Mode::host, Topology::local);
+    ASSERT_FALSE(way);
+    EXPECT_NE(way.error().reason.find("between two containers"), std::string::npos);
 }
 
 TEST(Hops, CarryTheStageOfTheirEnd) {

@@ -28,8 +28,14 @@ echo up >/dev/ttyS3
 sleep "$(cat /etc/settle)"
 find . >/run/brought
 echo begun >/dev/ttyS3
-sh -c "$(cat /etc/command)" </dev/null >/dev/ttyS1 2>/dev/ttyS2
-echo "exit $?" >/dev/ttyS3
+# Through pipes: what the command prints goes to a file in the end, and it must not take the serial line for a terminal.
+mkfifo /run/stdout /run/stderr
+cat /run/stdout >/dev/ttyS1 &
+cat /run/stderr >/dev/ttyS2 &
+sh -c "$(cat /etc/command)" </dev/null >/run/stdout 2>/run/stderr
+status=$?
+wait
+echo "exit $status" >/dev/ttyS3
 dmesg >/dev/ttyS0
 find . -type f | awk 'NR == FNR { brought[$0]; next } !($0 in brought)' /run/brought - >/run/files
 : >/run/files.tar

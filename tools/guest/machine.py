@@ -61,7 +61,7 @@ class Machine:
             session = Session(self._qemu("kvm"), deadline, KVM_BOOT_SECONDS)
             try:
                 return session.run(out, console)
-            except BootHung:
+            except BootFailed:
                 print("tools/vm: /dev/kvm does not work here, going on without it", file=sys.stderr)
         return Session(self._qemu("tcg"), deadline, BOOT_SECONDS).run(out, console)
 
@@ -79,8 +79,8 @@ class Machine:
         return command
 
 
-class BootHung(Trouble):
-    """The guest's first process did not say in time that it runs."""
+class BootFailed(Trouble):
+    """The guest's first process never said that it runs."""
 
 
 class Session:
@@ -124,12 +124,15 @@ class Session:
             self._pass_on()
             up = up or self._read("progress").startswith(b"up\n")
             if not up and time.monotonic() > self.boot_deadline:
-                raise BootHung("the guest did not boot in time; its console ends with" + self._console_end())
+                raise BootFailed("the guest did not boot in time; its console ends with" + self._console_end())
             if time.monotonic() > self.deadline:
                 raise TimedOut("the command did not end in time and was stopped")
         self._pass_on()
+        said = process.stderr.read().decode(errors="replace").strip()
+        if not up and not self._read("progress"):
+            raise BootFailed(f"the guest did not boot; {said or 'its console ends with' + self._console_end()}")
         if process.returncode != 0:
-            raise Trouble(f"{QEMU}: " + process.stderr.read().decode(errors="replace").strip())
+            raise Trouble(f"{QEMU}: {said}")
 
     def _pass_on(self):
         for name, target in (("stdout", sys.stdout), ("stderr", sys.stderr)):

@@ -65,9 +65,10 @@ double explained_mean(std::span<const Hop> hops, std::uint64_t transactions) {
 }
 
 Observer correct_hops(std::span<Hop> hops, std::uint64_t transactions, std::span<const SlicePair> slices,
-                      double stamp_ns) {
+                      const KnownCosts &known) {
     Observer observer;
-    observer.stamp_ns = stamp_ns;
+    observer.stamp_ns = known.stamp_ns;
+    observer.kprobe_extra_ns = known.kprobe_extra_ns;
     if (transactions == 0 || slices.empty())
         return observer;
     std::vector<double> added;
@@ -81,20 +82,24 @@ Observer correct_hops(std::span<Hop> hops, std::uint64_t transactions, std::span
     observer.added_ci95_ns = estimate.half_width;
     observer.added_ratio = observer.added_ns / observer.untraced_rtt_mean_ns;
 
-    double stamps = 0;
+    auto known_cost = [&](const Hop &hop) { // over all its packets
+        return known.stamp_ns * stamps_of(hop.name) / 2 * as_double(hop.time.count()) +
+               known.kprobe_extra_ns * as_double(hop.kprobes);
+    };
+    double known_ns = 0; // per transaction
     for (const Hop &hop : hops) {
         observer.events_per_transaction += as_double(hop.events) / as_double(transactions);
-        stamps += stamp_ns * stamps_of(hop.name) / 2 * as_double(hop.time.count()) / as_double(transactions);
+        known_ns += known_cost(hop) / as_double(transactions);
     }
     // By the middle slice: one in which the machine was elsewhere for a while must not become a cost of tracing.
     if (observer.events_per_transaction > 0)
-        observer.event_ns = std::max(0.0, *median(added) - stamps) / observer.events_per_transaction;
+        observer.event_ns = std::max(0.0, *median(added) - known_ns) / observer.events_per_transaction;
 
     for (Hop &hop : hops) {
         double count = as_double(hop.time.count());
         if (count == 0)
             continue;
-        hop.observer_ns = observer.event_ns * as_double(hop.events) / count + stamp_ns * stamps_of(hop.name) / 2;
+        hop.observer_ns = (observer.event_ns * as_double(hop.events) + known_cost(hop)) / count;
         hop.corrected_mean_ns = *hop.time.mean() - hop.observer_ns;
     }
     return observer;

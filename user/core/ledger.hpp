@@ -22,11 +22,17 @@ struct SlicePair {
     [[nodiscard]] double added_ns() const { return traced_ns - untraced_ns; }
 };
 
+// Costs that were measured apart, in ns.
+struct KnownCosts {
+    double stamp_ns = 0;        // one reading of the clock by the load
+    double kprobe_extra_ns = 0; // what a kprobe takes longer to reach its program than other hooks do
+};
+
 // What tracing costs. Sets observer_ns and corrected_mean_ns of every hop: the events that fell into it times the cost
-// of one, and half a clock reading for each of its ends that lies in the application. `stamp_ns` is what one reading of
-// the clock costs, `transactions` how many the hops are of.
+// of one, and half a clock reading for each of its ends that lies in the application. `transactions` is how many the
+// hops are of.
 [[nodiscard]] Observer correct_hops(std::span<Hop> hops, std::uint64_t transactions, std::span<const SlicePair> slices,
-                                    double stamp_ns);
+                                    const KnownCosts &known);
 
 [[nodiscard]] Ledger make_ledger(std::span<const Hop> hops, const Histogram &rtt, const Observer &observer);
 

@@ -20,6 +20,7 @@ struct Hop {
     HopName name;
     Histogram time;
     std::uint64_t events = 0;    // tracing events that fell into it, over all its packets
+    std::uint64_t kprobes = 0;   // how many of them were kprobes
     std::uint64_t other_cpu = 0; // how often it ended on another CPU than it began
     double observer_ns = 0;      // what tracing added to its mean
     double corrected_mean_ns = 0;
@@ -78,6 +79,7 @@ struct Observer {
     double added_ratio = 0;
     std::optional<double> added_ci95_ns; // half the width of the interval of added_ns
     double event_ns = 0;                 // calibrated cost of one tracing event
+    double kprobe_extra_ns = 0;          // what a kprobe costs beyond that
     double stamp_ns = 0;                 // of one reading of the clock by the load
     double events_per_transaction = 0;
 };

@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "hooks/features.hpp"
 
-#include "core/fd.hpp"
-
 #include <array>
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <fstream>
-#include <linux/perf_event.h>
 #include <map>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 namespace vethtrace {
 
@@ -24,89 +18,26 @@ struct FreeBtf {
 };
 using Btf = std::unique_ptr<btf, FreeBtf>;
 
-// r0 = 0; exit
-constexpr std::array<bpf_insn, 2> empty_program = {
-    bpf_insn{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .src_reg = 0, .off = 0, .imm = 0},
-    bpf_insn{.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
-
-// A function or tracepoint in BTF: in the kernel's own, or in that of a module (which needs its descriptor).
-struct BtfTarget {
-    std::uint32_t id = 0;
-    int module_fd = 0;
-};
-
-// Empty: it worked.
-using Refusal = std::string;
-
-Refusal refused(int code) {
-    if (code == -EPERM)
-        return "refused: EPERM (not permitted: kernel lockdown, or a missing capability)";
-    return "refused: " + describe_errno(code);
-}
-
-Refusal try_to_load(bpf_prog_type type, const bpf_prog_load_opts &options, Fd &program) {
-    program = Fd(bpf_prog_load(type, "vethtrace_try", "GPL", empty_program.data(), empty_program.size(), &options));
-    return program ? "" : refused(-errno);
-}
-
-Refusal try_tracing(bpf_attach_type type, const BtfTarget &target, bool attach) {
-    LIBBPF_OPTS(bpf_prog_load_opts, options);
-    options.expected_attach_type = type;
-    options.attach_btf_id = target.id;
-    options.attach_btf_obj_fd = static_cast<__u32>(target.module_fd);
-    Fd program;
-    if (Refusal refusal = try_to_load(BPF_PROG_TYPE_TRACING, options, program); !refusal.empty())
-        return refusal;
-    if (!attach)
-        return "";
-    Fd link(bpf_raw_tracepoint_open(nullptr, program.get()));
-    return link ? "" : refused(-errno);
-}
-
-Refusal try_kprobe(const std::string &function) {
-    int type = 0;
-    if (!(std::ifstream("/sys/bus/event_source/devices/kprobe/type") >> type))
-        return "this kernel has no kprobes (CONFIG_KPROBE_EVENTS)";
-    LIBBPF_OPTS(bpf_prog_load_opts, options);
-    Fd program;
-    if (Refusal refusal = try_to_load(BPF_PROG_TYPE_KPROBE, options, program); !refusal.empty())
-        return refusal;
-    perf_event_attr attributes = {};
-    attributes.size = sizeof(attributes);
-    attributes.type = static_cast<__u32>(type);
-    attributes.kprobe_func = reinterpret_cast<__u64>(function.c_str());
-    Fd event(static_cast<int>(syscall(SYS_perf_event_open, &attributes, -1, 0, -1, PERF_FLAG_FD_CLOEXEC)));
-    if (event)
-        return "";
-    if (errno == ENOENT || errno == EINVAL || errno == EADDRNOTAVAIL)
-        return "no such function in this kernel (inlined, or not built)";
-    return refused(-errno);
-}
-
 } // namespace
 
 class Features::Implementation {
 public:
     explicit Implementation(Btf kernel) : kernel_(std::move(kernel)) {}
 
-    Refusal attempt(const Rung &rung) {
+    Result<Probe> probe(const Rung &rung) {
         switch (rung.kind) {
         case HookKind::tracepoint: {
             int id = btf__find_by_name_kind(kernel_.get(), ("btf_trace_" + rung.target).c_str(), BTF_KIND_TYPEDEF);
             if (id <= 0)
-                return "no such tracepoint in this kernel";
-            return try_tracing(BPF_TRACE_RAW_TP, {static_cast<std::uint32_t>(id)}, false);
+                return fail(rung.target, "no such tracepoint in this kernel");
+            return load_on_tracepoint({static_cast<std::uint32_t>(id)});
         }
-        case HookKind::fentry: {
-            Result<BtfTarget> function = find_function(rung);
-            if (!function)
-                return function.error().reason;
-            return try_tracing(BPF_TRACE_FENTRY, *function, true);
-        }
+        case HookKind::fentry:
+            return find_function(rung).and_then(attach_fentry);
         case HookKind::kprobe:
-            return try_kprobe(rung.target);
+            return attach_kprobe(rung.target);
         }
-        return "unknown kind of hook";
+        return fail(rung.target, "unknown kind of hook");
     }
 
     [[nodiscard]] const btf *kernel() const { return kernel_.get(); }
@@ -142,7 +73,7 @@ private:
             if (!fd && errno == ENOENT)
                 continue; // it went meanwhile
             if (!fd)
-                return fail(name, refused(-errno));
+                return fail(name, refusal(-errno));
             std::array<char, 64> found = {};
             bpf_btf_info info = {};
             info.name = reinterpret_cast<__u64>(found.data());
@@ -152,14 +83,14 @@ private:
                 continue;
             Btf types(btf__load_from_kernel_by_id_split(id, kernel_.get()));
             if (!types)
-                return fail(name, refused(-errno));
+                return fail(name, refusal(-errno));
             return &modules_.emplace(name, Module{std::move(fd), std::move(types)}).first->second;
         }
         if (errno != ENOENT)
-            return fail(name, refused(-errno));
-        return fail(
-            name,
-            fmt::format("not in the kernel, and no BTF of a module {} (not loaded, or a kernel before 5.11)", name));
+            return fail(name, refusal(-errno));
+        return fail(name, fmt::format("not in the kernel, and no BTF of a module {} (not loaded: a run in its mode "
+                                      "loads it; or a kernel before 5.11)",
+                                      name));
     }
 
     Btf kernel_;
@@ -178,12 +109,19 @@ Result<Features> Features::read() {
     return Features(std::make_unique<Implementation>(std::move(kernel)));
 }
 
+Result<Probe> Features::probe(const Rung &rung) {
+    return implementation_->probe(rung);
+}
+
 Choice Features::choose(const Ladder &ladder, const Denied &denied) {
     Choice choice{ladder, {}, std::nullopt};
     for (const Rung &rung : ladder.rungs) {
-        Refusal refusal = denied.covers(rung) ? "denied by --no-hook" : implementation_->attempt(rung);
-        if (!refusal.empty()) {
-            choice.tried.push_back({rung, refusal});
+        if (denied.covers(rung)) {
+            choice.tried.push_back({rung, "denied by --no-hook"});
+            continue;
+        }
+        if (Result<Probe> allowed = probe(rung); !allowed) {
+            choice.tried.push_back({rung, allowed.error().reason});
             continue;
         }
         choice.tried.push_back({rung, "used"});

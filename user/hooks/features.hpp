@@ -5,6 +5,7 @@
 
 #include "core/error.hpp"
 #include "core/ladder.hpp"
+#include "hooks/probe.hpp"
 
 #include <memory>
 #include <string>
@@ -21,6 +22,9 @@ public:
     Features(const Features &) = delete;
     Features &operator=(const Features &) = delete;
     ~Features();
+
+    // An empty program on one rung, or why this kernel refuses it.
+    [[nodiscard]] Result<Probe> probe(const Rung &rung);
 
     // Climbs down one ladder: the first rung that is not denied and that this kernel allows.
     [[nodiscard]] Choice choose(const Ladder &ladder, const Denied &denied);

@@ -187,6 +187,7 @@ Json to_json(const RunResult &result) {
           {"added_ratio", rounded(observer.added_ratio)},
           {"added_ci95_ns", nullable(observer.added_ci95_ns)},
           {"event_ns", rounded(observer.event_ns)},
+          {"kprobe_extra_ns", rounded(observer.kprobe_extra_ns)},
           {"stamp_ns", rounded(observer.stamp_ns)},
           {"events_per_transaction", rounded(observer.events_per_transaction)}}},
     };

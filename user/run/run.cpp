@@ -2,6 +2,7 @@
 #include "run/run.hpp"
 
 #include "core/ledger.hpp"
+#include "hooks/calibration.hpp"
 #include "hooks/engine.hpp"
 #include "hooks/features.hpp"
 #include "lab/lab.hpp"
@@ -101,6 +102,20 @@ double measure_stamp() {
     return static_cast<double>(least) / readings;
 }
 
+struct Hooks {
+    std::vector<Choice> choices;
+    std::vector<std::string> drop_reasons;
+    double kprobe_extra_ns = 0; // 0 where none is used
+
+    [[nodiscard]] const Choice *of(const Way &way, Station station) const {
+        std::optional<std::string> ladder = ladder_name(way, station);
+        for (const Choice &choice : choices)
+            if (choice.ladder.name == ladder && choice.used)
+                return &choice;
+        return nullptr;
+    }
+};
+
 // Every hop of the way in its order, then the edges that nobody foresaw.
 std::vector<Hop> collect_hops(const Way &way, const Snapshot &snapshot, const StretchResult &traced) {
     std::vector<Hop> hops;
@@ -140,21 +155,18 @@ std::vector<Hop> collect_hops(const Way &way, const Snapshot &snapshot, const St
     return hops;
 }
 
-std::vector<StationResult> collect_stations(const Way &way, const std::vector<Choice> &choices,
-                                            const std::vector<Hop> &hops, const Snapshot &snapshot) {
+std::vector<StationResult> collect_stations(const Way &way, const Hooks &hooks, const std::vector<Hop> &hops,
+                                            const Snapshot &snapshot) {
     std::vector<StationResult> stations;
     for (const Step &step : way.steps()) {
         auto same = [&](const StationResult &known) { return known.station == step.station; };
         if (std::any_of(stations.begin(), stations.end(), same))
             continue; // requests and responses both pass it
         StationResult station{step.station, "load", {}};
-        std::optional<std::string> ladder = ladder_name(way, step.station);
-        for (const Choice &choice : choices) {
-            if (choice.ladder.name != ladder || !choice.used)
-                continue;
-            station.hook = choice.used->text();
-            station.tried = choice.tried;
-            if (auto missed = snapshot.missed.find(choice.used->program); missed != snapshot.missed.end())
+        if (const Choice *choice = hooks.of(way, step.station)) {
+            station.hook = choice->used->text();
+            station.tried = choice->tried;
+            if (auto missed = snapshot.missed.find(choice->used->program); missed != snapshot.missed.end())
                 station.missed = missed->second;
         }
         std::uint64_t arrivals = 0;
@@ -268,11 +280,6 @@ std::vector<std::string> notable(const Snapshot &snapshot, const StretchResult &
 
 // ---- setting up
 
-struct Hooks {
-    std::vector<Choice> choices;
-    std::vector<std::string> drop_reasons;
-};
-
 // What is hooked on this kernel. The last rung for data_ready has a station of its own, which then replaces the other.
 Result<Hooks> choose_hooks(Way &way, const Denied &denied) {
     Result<Features> features = Features::read();
@@ -285,6 +292,9 @@ Result<Hooks> choose_hooks(Way &way, const Denied &denied) {
         if (choice.ladder.name == "data_ready" && choice.used->target == "tcp_probe")
             for (end end : {END_CLIENT, END_SERVER})
                 way.replace(at(MOMENT_DATA_READY, end), at(MOMENT_TCP_RCV, end));
+    auto is_kprobe = [](const Choice &choice) { return choice.used && choice.used->kind == HookKind::kprobe; };
+    if (std::any_of(hooks.choices.begin(), hooks.choices.end(), is_kprobe))
+        hooks.kprobe_extra_ns = measure_kprobe_extra(*features).value_or(0);
     return hooks;
 }
 
@@ -332,9 +342,13 @@ RunResult assemble(const RunOptions &options, const Way &way, const Lab &lab, co
                    .server_cpu = options.load.server_cpu,
                    .rtt = measured.traced.rtt};
     result.hops = collect_hops(way, snapshot, measured.traced);
-    result.observer = correct_hops(result.hops, result.load.transactions, measured.slices, stamp_ns);
+    for (Hop &hop : result.hops) // each hop ends with the event at its last station
+        if (const Choice *choice = hooks.of(way, hop.name.to); choice && choice->used->kind == HookKind::kprobe)
+            hop.kprobes = hop.time.count();
+    result.observer = correct_hops(result.hops, result.load.transactions, measured.slices,
+                                   {.stamp_ns = stamp_ns, .kprobe_extra_ns = hooks.kprobe_extra_ns});
     result.ledger = make_ledger(result.hops, result.load.rtt, result.observer);
-    result.stations = collect_stations(way, hooks.choices, result.hops, snapshot);
+    result.stations = collect_stations(way, hooks, result.hops, snapshot);
     result.net_rx = collect_net_rx(snapshot);
     result.conservation = collect_conservation(snapshot);
     result.timelines = collect_timelines(way, notes);

@@ -1,0 +1,23 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# Run in a guest by tools/vm: every mode, topology and rung that vm_test.cpp looks at, one result file for each.
+trace() {
+    name=$1
+    shift
+    vethtrace -c 2000 --json "$@" >"$name.json" 2>"$name.err"
+    echo $? >"$name.status"
+}
+
+for mode in host veth ipvlan ipvlan-l3 macvlan; do
+    trace "$mode.wire.fentry" --mode "$mode"
+    trace "$mode.wire.kprobe" --mode "$mode" --no-hook fentry
+    trace "$mode.wire.tracepoint" --mode "$mode" --no-hook fentry --no-hook kprobe
+done
+for mode in veth ipvlan ipvlan-l3 macvlan; do
+    trace "$mode.local.fentry" --mode "$mode" --topology local
+done
+trace veth.wire.again --mode veth
+trace veth.wire.functions --mode veth --no-hook tracepoint:netif_rx --no-hook tracepoint:sk_data_ready
+trace veth.wire.kprobes --mode veth --no-hook fentry --no-hook tracepoint:netif_rx --no-hook tracepoint:sk_data_ready
+vethtrace features --json >features.json
+exit 0

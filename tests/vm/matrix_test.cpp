@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// What came of matrix.sh in a machine with a stock kernel. The machine counts instructions as time, so its figures
+// repeat, and small differences can be asserted.
+#include "native/native.hpp"
+
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <map>
+#include <sstream>
+
+namespace vethtrace::test {
+namespace {
+
+constexpr double transactions = 2000;
+
+std::string read_file(const std::string &name) {
+    const char *results = std::getenv("VETHTRACE_VM_RESULTS"); // set for each kernel by CMake
+    std::ifstream file(std::string(results == nullptr ? "." : results) + "/" + name);
+    std::ostringstream text;
+    text << file.rdbuf();
+    return text.str();
+}
+
+nlohmann::json result_of(const std::string &name) {
+    EXPECT_EQ(read_file(name + ".status"), "0\n")
+        << read_file(name + ".err") << read_file(name + ".json").substr(0, 500);
+    nlohmann::json json = nlohmann::json::parse(read_file(name + ".json"), nullptr, false);
+    EXPECT_FALSE(json.is_discarded());
+    EXPECT_EQ(schema_errors("run-1", json), "");
+    return json;
+}
+
+nlohmann::json station(const nlohmann::json &run, const std::string &id) {
+    for (const auto &entry : run["stations"])
+        if (entry["id"] == id)
+            return entry;
+    return nullptr;
+}
+
+double hop_mean(const nlohmann::json &run, const std::string &from, const std::string &to) {
+    for (const auto &hop : run["hops"])
+        if (hop["from"] == from && hop["to"] == to)
+            return hop["corrected_mean_ns"];
+    return std::nan("");
+}
+
+std::uint64_t hits_at(const nlohmann::json &run, const std::string &point) {
+    std::uint64_t sum = 0;
+    for (const auto &entry : run["stations"])
+        if (entry["id"].get<std::string>().rfind(point + "@", 0) == 0)
+            sum += entry["hits"].get<std::uint64_t>();
+    return sum;
+}
+
+std::string tried(const nlohmann::json &station, const std::string &hook) {
+    for (const auto &attempt : station["tried"])
+        if (attempt["hook"] == hook)
+            return attempt["result"];
+    return "not tried";
+}
+
+// ---- every mode, topology and rung
+
+struct Cell {
+    std::string mode;
+    std::string topology;
+    std::string rung;
+    // Per transaction; a NET_RX run may serve several packets.
+    int xmits;
+    int netif_rx;
+
+    [[nodiscard]] std::string name() const { return mode + "." + topology + "." + rung; }
+};
+
+class Matrix : public testing::TestWithParam<Cell> {};
+
+TEST_P(Matrix, IsValidAndCountsWhatTheKernelDoes) {
+    const Cell &cell = GetParam();
+    nlohmann::json run = result_of(cell.name());
+    expect_good(run);
+    EXPECT_EQ(hits_at(run, "xmit"), cell.xmits * transactions);
+    EXPECT_EQ(hits_at(run, "netif_rx"), cell.netif_rx * transactions);
+    EXPECT_NEAR(run["softirq"]["net_rx"]["runs_per_transaction"], 2, 0.01);
+    nlohmann::json expected_mode = nullptr;
+    if (cell.mode == "ipvlan")
+        expected_mode = "l2";
+    if (cell.mode == "ipvlan-l3")
+        expected_mode = "l3";
+    EXPECT_EQ(run["port_mode"], expected_mode);
+}
+
+std::vector<Cell> cells() {
+    std::vector<Cell> cells;
+    for (const char *rung : {"fentry", "kprobe", "tracepoint"}) {
+        cells.push_back({"host", "wire", rung, 2, 2});
+        cells.push_back({"veth", "wire", rung, 4, 4});
+        for (const char *mode : {"ipvlan", "ipvlan-l3", "macvlan"})
+            cells.push_back({mode, "wire", rung, 3, 2}); // the container's own, and the wire's two
+    }
+    cells.push_back({"veth", "local", "fentry", 4, 4});
+    for (const char *mode : {"ipvlan", "ipvlan-l3", "macvlan"})
+        cells.push_back({mode, "local", "fentry", 2, 2});
+    return cells;
+}
+
+std::string cell_name(const testing::TestParamInfo<Cell> &info) {
+    std::string name = info.param.name();
+    for (char &letter : name)
+        letter = std::isalnum(static_cast<unsigned char>(letter)) != 0 ? letter : '_';
+    return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Vm, Matrix, testing::ValuesIn(cells()), cell_name);
+
+// ---- the rungs, held against one another
+
+class Rungs : public testing::TestWithParam<std::string> {
+protected:
+    nlohmann::json fentry = result_of(GetParam() + ".wire.fentry");
+    nlohmann::json kprobe = result_of(GetParam() + ".wire.kprobe");
+    nlohmann::json tracepoint = result_of(GetParam() + ".wire.tracepoint");
+};
+
+// The function that stock kernels really have at xmit@container.
+std::string function_of(const std::string &mode) {
+    if (mode == "veth")
+        return "veth_xmit";
+    return mode == "macvlan" ? "macvlan_start_xmit" : "ipvlan_queue_xmit";
+}
+
+TEST_P(Rungs, AreThoseThatWereAskedFor) {
+    std::string function = function_of(GetParam());
+    EXPECT_EQ(station(fentry, "xmit@container")["hook"], function + " fentry");
+    EXPECT_EQ(station(kprobe, "xmit@container")["hook"], function + " kprobe");
+    EXPECT_EQ(station(tracepoint, "xmit@container")["hook"], "net_dev_start_xmit tp_btf");
+    EXPECT_EQ(tried(station(kprobe, "xmit@container"), function + " fentry"), "denied by --no-hook");
+}
+
+// Corrected means by hop. The two around the delivery to the socket count as one, because the last rung of its ladder
+// (the only tracepoint on kernels before 6.2) sees the packet earlier.
+std::map<std::string, double> corrected_means(const nlohmann::json &run) {
+    std::map<std::string, double> means;
+    for (const auto &hop : run["hops"]) {
+        if (!hop["corrected_mean_ns"].is_number())
+            continue;
+        std::string stage = hop["stage"];
+        std::string name = stage == "stack_rx" || stage == "wakeup" ? hop["direction"].get<std::string>() + " delivery"
+                                                                    : hop["from"].get<std::string>();
+        means[name] += hop["corrected_mean_ns"].get<double>();
+    }
+    return means;
+}
+
+TEST_P(Rungs, AgreeOnceCorrected) {
+    double rtt = fentry["ledger"]["corrected_sum_ns"];
+    std::map<std::string, double> means = corrected_means(fentry);
+    for (const nlohmann::json *other : {&kprobe, &tracepoint}) {
+        EXPECT_NEAR((*other)["ledger"]["corrected_sum_ns"], rtt, rtt * 0.05);
+        std::map<std::string, double> others = corrected_means(*other);
+        EXPECT_EQ(others.size(), means.size());
+        for (const auto &[name, mean] : means)
+            EXPECT_NEAR(others[name], mean, std::max(mean * 0.1, 200.0)) << name;
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Vm, Rungs, testing::Values("veth", "ipvlan", "ipvlan-l3", "macvlan"),
+                         [](const auto &mode) { return mode.param == "ipvlan-l3" ? "ipvlan_l3" : mode.param; });
+
+// ---- what the project is named for
+
+TEST(Ipvlan, TheInlinedFunctionIsAskedForAndItsRefusalShown) {
+    nlohmann::json at = station(result_of("ipvlan.wire.fentry"), "xmit@container");
+    EXPECT_NE(tried(at, "ipvlan_xmit_mode_l2 fentry").find("no such function"), std::string::npos) << at;
+    EXPECT_NE(tried(at, "ipvlan_xmit_mode_l2 kprobe").find("no such function"), std::string::npos) << at;
+    EXPECT_EQ(tried(at, "ipvlan_queue_xmit fentry"), "used");
+    EXPECT_EQ(at["hits"], transactions);
+}
+
+TEST(Ipvlan, HasABacklogBetweenTwoContainersThatItHasOnlyOnTheWireOtherwise) {
+    nlohmann::json wire = result_of("ipvlan.wire.fentry");
+    nlohmann::json local = result_of("ipvlan.local.fentry");
+    EXPECT_EQ(hits(local, "netif_rx@peer"), transactions);
+    EXPECT_EQ(hits(local, "netif_rx@container"), transactions);
+    EXPECT_GT(hop_mean(local, "netif_rx@container", "receive@container"), 0);
+    EXPECT_TRUE(station(wire, "netif_rx@container").is_null());
+    EXPECT_EQ(hits(wire, "netif_rx@peer"), transactions);
+    EXPECT_EQ(hits(wire, "netif_rx@uplink"), transactions);
+}
+
+TEST(Functions, TakeThePlaceOfTracepoints) {
+    for (const char *name : {"veth.wire.functions", "veth.wire.kprobes"}) {
+        nlohmann::json run = result_of(name);
+        expect_good(run);
+        std::string kind = std::string(name) == "veth.wire.functions" ? " fentry" : " kprobe";
+        std::string netif_rx = station(run, "netif_rx@host")["hook"];
+        EXPECT_NE(netif_rx.find("netif_rx"), std::string::npos);
+        EXPECT_NE(netif_rx.find(kind), std::string::npos) << netif_rx;
+        EXPECT_EQ(station(run, "data_ready@server")["hook"], "sock_def_readable" + kind);
+        EXPECT_EQ(hits_at(run, "netif_rx"), 4 * transactions);
+    }
+}
+
+TEST(Machine, RepeatsItself) {
+    double once = result_of("veth.wire.fentry")["load"]["rtt"]["mean_ns"];
+    double again = result_of("veth.wire.again")["load"]["rtt"]["mean_ns"];
+    EXPECT_NEAR(once, again, once * 0.005);
+}
+
+TEST(Modes, AreInTheOrderOfTheirWays) {
+    auto untraced = [](const std::string &mode) {
+        return result_of(mode + ".wire.fentry")["observer"]["untraced_rtt_mean_ns"].get<double>();
+    };
+    double host = untraced("host");
+    double veth = untraced("veth");
+    for (const char *mode : {"ipvlan", "macvlan"}) {
+        EXPECT_GT(untraced(mode), host);
+        EXPECT_LT(untraced(mode), host + (veth - host) / 2) << "close to the host, veth clearly behind";
+    }
+}
+
+TEST(Features, NameAHookForEveryLadder) {
+    nlohmann::json features = nlohmann::json::parse(read_file("features.json"), nullptr, false);
+    ASSERT_FALSE(features.is_discarded());
+    EXPECT_EQ(schema_errors("features-1", features), "");
+    for (const auto &ladder : features["ladders"])
+        EXPECT_TRUE(ladder["hook"].is_string()) << ladder;
+}
+
+} // namespace
+} // namespace vethtrace::test

@@ -48,6 +48,25 @@ VT_INLINE __u32 end_station(__u32 end, __u32 moment) {
     return FIRST_END_STATION + end * MOMENTS + moment;
 }
 
+// ---- sampling
+
+// The limit that lets one message in `one_in` through is_sampled().
+VT_INLINE __u32 sample_limit(__u32 one_in) {
+    return one_in <= 1 ? ~0U : (__u32)((1ULL << 32) / one_in) - 1;
+}
+
+// Whether a message is followed. Both ends decide alike, so a transaction is followed whole or not at all; and a hash
+// decides, so that nothing periodic in the load can fall into step with it (the finalizer of MurmurHash3, public
+// domain).
+VT_INLINE int is_sampled(__u32 flow, __u64 message, __u32 limit) {
+    __u64 mixed = message + flow * 0x9e3779b97f4a7c15ULL;
+    mixed ^= mixed >> 33;
+    mixed *= 0xff51afd7ed558ccdULL;
+    mixed ^= mixed >> 33;
+    mixed *= 0xc4ceb9fe1a85ec53ULL;
+    return (__u32)(mixed >> 32) <= limit;
+}
+
 // ---- histograms
 
 // Log-linear: values below 64 ns have a bucket each, and from there every octave has 32 of them, so a bucket is at
@@ -130,6 +149,7 @@ enum tally {
     TALLY_ACKS,           // no payload: pure ACK, window update, FIN
     TALLY_RETRANSMITTED,  // bytes that had been sent before
     TALLY_SEGMENTS,       // a part of a message that does not complete it
+    TALLY_NOT_SAMPLED,    // of a message that is not to be followed
     TALLY_OUTSIDE,        // a message outside the measured range (warm-up)
     TALLY_UNREGISTERED,   // a packet of the lab that belongs to no flow of the load
     TALLY_MISALIGNED,     // data that begins elsewhere than a message does
@@ -163,7 +183,9 @@ struct cpu_area {
     __u64 scratch; // see address_of() in vethtrace.bpf.c
     __u64 events;  // all tracing events on this CPU
     __u32 cpu;
-    __u32 edges_used; // the first EDGES - FIRST_EDGE edges between stations find a place
+    __u32 sample_limit; // see is_sampled(); set by user space, the same for all CPUs
+    __u32 edges_used;   // the first EDGES - FIRST_EDGE edges between stations find a place
+    __u32 unused;
     struct softirq_state net_rx;
     __u64 tallies[TALLIES];
     __u64 dropped[DROP_REASONS];

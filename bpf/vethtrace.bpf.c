@@ -184,22 +184,30 @@ static __always_inline void enter(struct cpu_area *cpu, struct sk_buff *skb, u64
         count(cpu, TALLY_UNREGISTERED);
         return;
     }
+    message = flow->end[end].send_seq;
+    if (!is_sampled(flow->index, message, cpu->sample_limit)) {
+        count(cpu, TALLY_NOT_SAMPLED);
+        return;
+    }
     if (!read_payload(skb, &payload) || !payload.bytes) {
         count(cpu, TALLY_ACKS);
         return;
     }
     way = &flow->way[end];
-    if (way->begun && (s32)(payload.seq - way->sent) < 0) {
-        count(cpu, TALLY_RETRANSMITTED);
-        return;
+    first = message != way->seq;
+    if (way->begun) {
+        u32 next = first ? way->complete + (u32)(message - way->seq - 1) * message_bytes[end] : way->sent;
+
+        if ((s32)(payload.seq - next) < 0) {
+            count(cpu, TALLY_RETRANSMITTED);
+            return;
+        }
+        if (payload.seq != next)
+            count(cpu, TALLY_MISALIGNED);
     }
 
     now = bpf_ktime_get_ns();
-    message = flow->end[end].send_seq;
-    first = message != way->seq;
     if (first) {
-        if (way->begun && payload.seq != way->complete)
-            count(cpu, TALLY_MISALIGNED);
         way->seq = message;
         way->begun_when = now;
         way->begun_events = cpu->events;
@@ -357,7 +365,8 @@ int BPF_PROG(softirq_raise, unsigned int vector)
     if (!cpu)
         return 0;
     cpu->net_rx.raises++;
-    if (!cpu->net_rx.raised_when) {
+    // With sampling only raises by a followed packet are timed, as hardly any other will be that of a run that counts.
+    if (!cpu->net_rx.raised_when && (cpu->net_rx.enqueued || cpu->sample_limit == ~0U)) {
         cpu->net_rx.raised_when = bpf_ktime_get_ns();
         cpu->net_rx.raised_inline = cpu->net_rx.enqueued;
         cpu->net_rx.raiser = bpf_get_current_task();
@@ -386,9 +395,11 @@ int BPF_PROG(softirq_entry, unsigned int vector)
     if (!cpu)
         return 0;
     run = &cpu->net_rx;
-    run->entered_when = bpf_ktime_get_ns();
     run->handled = 0;
     run->context = TALLY_NET_RX_OTHER;
+    if (!run->raised_when && cpu->sample_limit != ~0U)
+        return 0;
+    run->entered_when = bpf_ktime_get_ns();
     if (run->raised_inline && run->raiser == bpf_get_current_task())
         run->context = TALLY_NET_RX_INLINE;
     else if (in_ksoftirqd())
@@ -408,11 +419,12 @@ int BPF_PROG(softirq_exit, unsigned int vector)
     if (!cpu)
         return 0;
     run = &cpu->net_rx;
-    if (run->handled && run->entered_when) {
+    if (run->handled) {
         u32 context = run->context;
 
-        measure(cpu, EDGE_NET_RX_RUN, bpf_ktime_get_ns() - run->entered_when);
-        if (run->raised_when)
+        if (run->entered_when)
+            measure(cpu, EDGE_NET_RX_RUN, bpf_ktime_get_ns() - run->entered_when);
+        if (run->entered_when && run->raised_when)
             measure(cpu, EDGE_NET_RX_WAIT, run->entered_when - run->raised_when);
         cpu->tallies[TALLY_NET_RX_RAISED] += run->raises;
         count(cpu, TALLY_NET_RX_RUNS);

@@ -28,13 +28,13 @@ const Station app_recv = at(MOMENT_APP_RECV, END_CLIENT);
 RunResult good_result() {
     RunResult result;
     for (std::uint64_t i = 0; i < transactions; ++i)
-        result.load.rtt.add(1000);
+        result.load.followed_rtt.add(1000);
     result.load.transactions = transactions;
     result.hops = {hop(app_send, queue, Stage::socket_tx, 300), hop(queue, xmit, Stage::qdisc, 200),
                    hop(data_ready, app_recv, Stage::wakeup, 490)};
-    std::vector<SlicePair> slices(5, SlicePair{1000, 900});
+    std::vector<SlicePair> slices(5, SlicePair{1000, 900, 1000});
     result.observer = correct_hops(result.hops, transactions, slices, {.stamp_ns = 10});
-    result.ledger = make_ledger(result.hops, result.load.rtt, result.observer);
+    result.ledger = make_ledger(result.hops, result.load.followed_rtt, result.observer);
     result.conservation.entered = 2 * transactions;
     result.conservation.completed = 2 * transactions;
     return result;
@@ -79,7 +79,7 @@ TEST(Correction, SharesTheCostOfTracingByEvents) {
 TEST(Correction, ChargesAKprobeToTheHopThatItEnds) {
     std::vector<Hop> hops = {hop(queue, xmit, Stage::qdisc, 500), hop(xmit, queue, Stage::device_xmit, 300)};
     hops[0].kprobes = transactions;
-    std::vector<SlicePair> slices(5, SlicePair{1000, 900});
+    std::vector<SlicePair> slices(5, SlicePair{1000, 900, 1000});
     Observer observer = correct_hops(hops, transactions, slices, {.kprobe_extra_ns = 40});
     EXPECT_DOUBLE_EQ(observer.event_ns, 30); // 100 - 40 ns on two events
     EXPECT_DOUBLE_EQ(hops[0].corrected_mean_ns, 500 - 30 - 40);
@@ -88,7 +88,7 @@ TEST(Correction, ChargesAKprobeToTheHopThatItEnds) {
 
 TEST(Correction, IsNeverNegative) {
     std::vector<Hop> hops = {hop(queue, xmit, Stage::qdisc, 500)};
-    std::vector<SlicePair> slices(3, SlicePair{900, 1000});
+    std::vector<SlicePair> slices(3, SlicePair{900, 1000, 900});
     Observer observer = correct_hops(hops, transactions, slices, {.stamp_ns = 10});
     EXPECT_DOUBLE_EQ(observer.added_ns, -100);
     EXPECT_DOUBLE_EQ(observer.event_ns, 0);
@@ -97,7 +97,8 @@ TEST(Correction, IsNeverNegative) {
 
 TEST(Correction, IsNotMovedByOneDisturbedSlice) {
     std::vector<Hop> hops = {hop(queue, xmit, Stage::qdisc, 500)};
-    std::vector<SlicePair> slices = {{1000, 900}, {1000, 900}, {9000, 900}, {1000, 900}, {1000, 900}};
+    std::vector<SlicePair> slices = {
+        {1000, 900, 1000}, {1000, 900, 1000}, {9000, 900, 9000}, {1000, 900, 1000}, {1000, 900, 1000}};
     EXPECT_DOUBLE_EQ(correct_hops(hops, transactions, slices, {}).event_ns, 100);
 }
 
@@ -172,11 +173,11 @@ TEST(Faults, ACorrectedSumThatMissesTheUntracedRoundTrip) {
     RunResult result = good_result();
     result.ledger.corrected_residual_ns = -28; // 3 % of 900 are 27
     EXPECT_TRUE(mentions(find_faults(result), "without the cost of tracing"));
-    result.observer.added_ci95_ns = 30; // within what this run can tell
+    result.observer.followed_ci95_ns = 30; // within what this run can tell
     EXPECT_TRUE(find_faults(result).empty());
     result.ledger.corrected_residual_ns = -50; // sqrt(1 + pi/2) x 30 are 48
     EXPECT_TRUE(mentions(find_faults(result), "without the cost of tracing"));
-    result.observer.added_ci95_ns.reset(); // one slice: no interval to hold it against
+    result.observer.followed_ci95_ns.reset(); // one slice: no interval to hold it against
     EXPECT_TRUE(find_faults(result).empty());
 }
 

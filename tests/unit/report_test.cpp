@@ -23,12 +23,14 @@ RunResult small_result() {
     }
     for (const Step &step : way.steps())
         result.stations.push_back({step.station, "net_dev_queue tp_btf", {}, 20, 0});
-    for (int i = 0; i < 20; ++i)
+    for (int i = 0; i < 20; ++i) {
         result.load.rtt.add(3000);
+        result.load.followed_rtt.add(3000);
+    }
     result.load.transactions = 20;
     result.load.duration_ns = 60'000;
     result.load.flows = 1;
-    result.ledger = make_ledger(result.hops, result.load.rtt, result.observer);
+    result.ledger = make_ledger(result.hops, result.load.followed_rtt, result.observer);
     result.valid = true;
     result.warnings = {"a warning"};
     return result;

@@ -11,7 +11,7 @@ endif()
 
 # -mcpu=v2: what clang 14 takes by default and 5.10 understands; later compilers go further by default.
 # BPF_PROG() makes a parameter of its own that few programs use.
-set(BPF_FLAGS -g -O2 -target bpf -mcpu=v2 -D__TARGET_ARCH_${BPF_ARCH} -Wall -Wextra -Werror -Wno-unused-parameter)
+set(BPF_FLAGS -I${CMAKE_SOURCE_DIR}/bpf -g -O2 -target bpf -mcpu=v2 -D__TARGET_ARCH_${BPF_ARCH} -Wall -Wextra -Werror -Wno-unused-parameter)
 
 function(bpf_object name source)
   set(source ${CMAKE_CURRENT_SOURCE_DIR}/${source})

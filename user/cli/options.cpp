@@ -19,6 +19,8 @@ namespace {
 constexpr std::uint64_t most_transactions = 10'000'000'000;
 constexpr std::uint32_t most_bytes = 16 * 1024 * 1024;
 constexpr double longest_seconds = 86400;
+constexpr std::uint32_t most_sample = 1'000'000;
+constexpr double most_overhead = 1000;
 
 tl::unexpected<Error> misuse(std::string object, std::string reason, std::string hint = {}) {
     return tl::unexpected(Error{std::move(object), std::move(reason), std::move(hint), Exit::usage});
@@ -103,6 +105,7 @@ struct Words {
     std::vector<std::string> no_hook;
     double duration = 2;
     double timeout = 5;
+    double max_overhead = 0;
     std::uint64_t count = 0;
     bool quiet = false;
     int verbose = 0;
@@ -205,6 +208,15 @@ private:
         app_.add_option("--follow", run_.run.timelines, "show this many single transactions, moment by moment")
             ->type_name("N")
             ->check(within(std::uint32_t{1}, std::uint32_t{layout::MAX_TIMELINES}));
+        CLI::Option *sample = app_.add_option("--sample", run_.run.sample, "follow one transaction in so many")
+                                  ->type_name("N")
+                                  ->check(within(std::uint32_t{1}, most_sample))
+                                  ->capture_default_str();
+        app_.add_option("--max-overhead", words_.max_overhead,
+                        "follow as many transactions as add at most this much to the round trip, in percent")
+            ->type_name("PCT")
+            ->check(within(0.1, most_overhead))
+            ->excludes(sample);
         add_hook_option(app_);
     }
 
@@ -254,6 +266,9 @@ private:
             std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::duration<double>(words_.timeout));
         if (words_.count != 0)
             run.count = words_.count;
+        constexpr double percent = 100;
+        if (words_.max_overhead > 0)
+            run.max_overhead = words_.max_overhead / percent;
         if (run.count && *run.count < run.load.flows)
             return misuse(fmt::format("--count {} with --flows {}", *run.count, run.load.flows),
                           "each flow needs at least one transaction");

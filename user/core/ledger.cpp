@@ -72,14 +72,17 @@ Observer correct_hops(std::span<Hop> hops, std::uint64_t transactions, std::span
     if (transactions == 0 || slices.empty())
         return observer;
     std::vector<double> added;
+    std::vector<double> added_to_followed;
     for (const SlicePair &slice : slices) {
         added.push_back(slice.added_ns());
+        added_to_followed.push_back(slice.followed_ns - slice.untraced_ns);
         observer.traced_rtt_mean_ns += slice.traced_ns / as_double(slices.size());
         observer.untraced_rtt_mean_ns += slice.untraced_ns / as_double(slices.size());
     }
     Estimate estimate = estimate_mean(added);
     observer.added_ns = estimate.mean;
     observer.added_ci95_ns = estimate.half_width;
+    observer.followed_ci95_ns = estimate_mean(added_to_followed).half_width;
     observer.added_ratio = observer.added_ns / observer.untraced_rtt_mean_ns;
 
     auto known_cost = [&](const Hop &hop) { // over all its packets
@@ -93,7 +96,7 @@ Observer correct_hops(std::span<Hop> hops, std::uint64_t transactions, std::span
     }
     // By the middle slice: one in which the machine was elsewhere for a while must not become a cost of tracing.
     if (observer.events_per_transaction > 0)
-        observer.event_ns = std::max(0.0, *median(added) - known_ns) / observer.events_per_transaction;
+        observer.event_ns = std::max(0.0, *median(added_to_followed) - known_ns) / observer.events_per_transaction;
 
     for (Hop &hop : hops) {
         double count = as_double(hop.time.count());
@@ -105,25 +108,26 @@ Observer correct_hops(std::span<Hop> hops, std::uint64_t transactions, std::span
     return observer;
 }
 
-Ledger make_ledger(std::span<const Hop> hops, const Histogram &rtt, const Observer &observer) {
+Ledger make_ledger(std::span<const Hop> hops, const Histogram &followed_rtt, const Observer &observer) {
     Ledger ledger;
-    if (rtt.count() == 0)
+    if (followed_rtt.count() == 0)
         return ledger;
-    ledger.rtt_mean_ns = *rtt.mean();
-    ledger.explained_mean_ns = explained_mean(hops, rtt.count());
+    ledger.rtt_mean_ns = *followed_rtt.mean();
+    ledger.explained_mean_ns = explained_mean(hops, followed_rtt.count());
     ledger.unexplained_mean_ns = ledger.rtt_mean_ns - ledger.explained_mean_ns;
     ledger.explained_ratio = ledger.explained_mean_ns / ledger.rtt_mean_ns;
     for (const Hop &hop : hops)
-        ledger.corrected_sum_ns += hop.corrected_mean_ns * as_double(hop.time.count()) / as_double(rtt.count());
+        ledger.corrected_sum_ns +=
+            hop.corrected_mean_ns * as_double(hop.time.count()) / as_double(followed_rtt.count());
     ledger.corrected_residual_ns = observer.untraced_rtt_mean_ns - ledger.corrected_sum_ns;
     return ledger;
 }
 
 std::vector<std::string> find_faults(const RunResult &result) {
     std::vector<std::string> faults;
-    std::uint64_t transactions = result.load.rtt.count();
+    std::uint64_t transactions = result.load.followed();
     if (transactions == 0) {
-        faults.emplace_back("no transaction was measured");
+        faults.emplace_back("no transaction was followed");
         return faults;
     }
 
@@ -157,10 +161,10 @@ std::vector<std::string> find_faults(const RunResult &result) {
 
     // A run of one slice has no interval of its own, and the cost of tracing that it tells is no more than a guess.
     const Observer &observer = result.observer;
-    if (!observer.added_ci95_ns)
+    if (!observer.followed_ci95_ns)
         return faults;
     double allowed =
-        std::max(residual_allowed * observer.untraced_rtt_mean_ns, mean_against_median * *observer.added_ci95_ns);
+        std::max(residual_allowed * observer.untraced_rtt_mean_ns, mean_against_median * *observer.followed_ci95_ns);
     if (std::abs(result.ledger.corrected_residual_ns) > allowed)
         faults.push_back(fmt::format("without the cost of tracing the hops add up to {:.0f} ns, but the untraced round "
                                      "trip takes {:.0f} ns, which is off by more than the {:.0f} ns that are allowed",

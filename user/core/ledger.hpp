@@ -18,6 +18,7 @@ namespace vethtrace {
 struct SlicePair {
     double traced_ns;
     double untraced_ns;
+    double followed_ns; // of those transactions in the traced slice that were followed; all of them without sampling
 
     [[nodiscard]] double added_ns() const { return traced_ns - untraced_ns; }
 };
@@ -29,12 +30,12 @@ struct KnownCosts {
 };
 
 // What tracing costs. Sets observer_ns and corrected_mean_ns of every hop: the events that fell into it times the cost
-// of one, and half a clock reading for each of its ends that lies in the application. `transactions` is how many the
-// hops are of.
+// of one, and half a clock reading for each of its ends that lies in the application. `transactions` is how many were
+// followed.
 [[nodiscard]] Observer correct_hops(std::span<Hop> hops, std::uint64_t transactions, std::span<const SlicePair> slices,
                                     const KnownCosts &known);
 
-[[nodiscard]] Ledger make_ledger(std::span<const Hop> hops, const Histogram &rtt, const Observer &observer);
+[[nodiscard]] Ledger make_ledger(std::span<const Hop> hops, const Histogram &followed_rtt, const Observer &observer);
 
 // Says what is wrong with a result, one sentence each; nothing: it is valid. Allowed are 0.1 % of the packets that are
 // unaccounted for, a ledger between 95 and 105 %, 0.1 % of the transactions missing or too many at a hop, 0.1 % on

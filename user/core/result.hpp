@@ -72,16 +72,28 @@ struct Conservation {
     [[nodiscard]] bool balanced() const;
 };
 
+// What --max-overhead chose, from a trial before the run. Costs are parts of the untraced round trip.
+struct Budget {
+    double limit = 0;
+    double none_followed = 0; // the programs alone
+    double all_followed = 0;
+    std::uint32_t sample = 1; // one in so many
+
+    [[nodiscard]] bool can_be_kept() const { return none_followed < limit || all_followed <= limit; }
+};
+
 struct Observer {
     double untraced_rtt_mean_ns = 0;
     double traced_rtt_mean_ns = 0;
     double added_ns = 0;
     double added_ratio = 0;
-    std::optional<double> added_ci95_ns; // half the width of the interval of added_ns
-    double event_ns = 0;                 // calibrated cost of one tracing event
-    double kprobe_extra_ns = 0;          // what a kprobe costs beyond that
-    double stamp_ns = 0;                 // of one reading of the clock by the load
+    std::optional<double> added_ci95_ns;    // half the width of the interval of added_ns
+    std::optional<double> followed_ci95_ns; // the same of what was added to followed transactions; with sampling more
+    double event_ns = 0;                    // calibrated cost of one tracing event
+    double kprobe_extra_ns = 0;             // what a kprobe costs beyond that
+    double stamp_ns = 0;                    // of one reading of the clock by the load
     double events_per_transaction = 0;
+    std::optional<Budget> budget;
 };
 
 struct LoadResult {
@@ -93,6 +105,10 @@ struct LoadResult {
     int client_cpu = 0;
     int server_cpu = 0;
     Histogram rtt;
+    std::uint32_t sample = 1; // one transaction in so many was followed ...
+    Histogram followed_rtt;   // ... and these are their round trips, which the hops must add up to
+
+    [[nodiscard]] std::uint64_t followed() const { return followed_rtt.count(); }
 };
 
 struct Environment {

@@ -2,6 +2,7 @@
 #include "core/statistics.hpp"
 
 #include <algorithm>
+#include <boost/math/distributions/binomial.hpp>
 #include <boost/math/distributions/students_t.hpp>
 #include <cmath>
 #include <numeric>
@@ -40,6 +41,18 @@ Estimate estimate_mean(std::span<const double> samples) {
         estimate.half_width =
             t_quantile(static_cast<double>(samples.size() - 1)) * std::sqrt(variance_of_mean(samples));
     return estimate;
+}
+
+Interval median_interval(std::vector<double> samples) {
+    if (samples.empty())
+        return {};
+    std::sort(samples.begin(), samples.end());
+    // How many samples can be left out at either end.
+    boost::math::binomial_distribution<> below(static_cast<double>(samples.size()), 1.0 / 2);
+    std::size_t out = 0;
+    while (boost::math::cdf(below, static_cast<double>(out + 1)) <= 1 - two_sided_95)
+        ++out;
+    return {samples[out], samples[samples.size() - 1 - out]};
 }
 
 std::optional<double> median(std::vector<double> samples) {

@@ -19,4 +19,12 @@ struct Estimate {
 // Null if there is none.
 [[nodiscard]] std::optional<double> median(std::vector<double> samples);
 
+// Two samples between which the median lies with at least 95 % confidence, whatever the distribution (by the ranks of
+// a sign test). With fewer than six samples there is no such pair, and the whole range is given.
+struct Interval {
+    double low = 0;
+    double high = 0;
+};
+[[nodiscard]] Interval median_interval(std::vector<double> samples);
+
 } // namespace vethtrace

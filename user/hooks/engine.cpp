@@ -126,6 +126,18 @@ public:
 
     void detach() { links_.clear(); }
 
+    void set_sample(std::uint32_t one_in) {
+        for (cpu_area &cpu : cpus_.elements())
+            cpu.sample_limit = sample_limit(one_in);
+    }
+
+    [[nodiscard]] std::vector<int> programs() const {
+        std::vector<int> descriptors;
+        for (const Selected &selected : selected_)
+            descriptors.push_back(bpf_program__fd(selected.program));
+        return descriptors;
+    }
+
     Notes notes() {
         return {flows_.elements(), options_.timelines == 0 ? std::span<timeline>() : timelines_.elements(),
                 options_.timeline_stride, cpus_.elements()};
@@ -239,6 +251,7 @@ private:
                 cpu.edge_of[edge_place(sender, hop.from.id, hop.to.id)] = static_cast<__u8>(index);
             }
         }
+        set_sample(options_.sample);
         std::uint32_t index = 0;
         for (flow &flow : flows_.elements())
             flow.index = index++;
@@ -298,6 +311,14 @@ Result<void> Engine::attach() {
 
 void Engine::detach() {
     implementation_->detach();
+}
+
+void Engine::set_sample(std::uint32_t one_in) {
+    implementation_->set_sample(one_in);
+}
+
+std::vector<int> Engine::programs() const {
+    return implementation_->programs();
 }
 
 Notes Engine::notes() {

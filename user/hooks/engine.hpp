@@ -23,6 +23,7 @@ struct EngineOptions {
     std::array<std::uint32_t, layout::ENDS> netns = {}; // inode numbers of the namespaces, by end
     std::array<std::uint32_t, layout::ENDS> message_bytes = {1, 1};
     std::uint32_t flows = 1;
+    std::uint32_t sample = 1; // follow one message in so many
     std::uint32_t timelines = 0;
     std::uint64_t timeline_stride = 1;
     layout::mutation mutation = layout::MUTATION_NONE; // only tests ask for one
@@ -59,6 +60,12 @@ public:
 
     [[nodiscard]] Result<void> attach();
     void detach();
+
+    // Follow one message in so many from now on; between two stretches of the load.
+    void set_sample(std::uint32_t one_in);
+
+    // Descriptors of the programs that are used.
+    [[nodiscard]] std::vector<int> programs() const;
 
     // Shared with the load; the engine must outlive it.
     [[nodiscard]] Notes notes();

@@ -24,18 +24,18 @@ class Features::Implementation {
 public:
     explicit Implementation(Btf kernel) : kernel_(std::move(kernel)) {}
 
-    Result<Probe> probe(const Rung &rung) {
+    Result<Probe> probe(const Rung &rung, ProbeBody body) {
         switch (rung.kind) {
         case HookKind::tracepoint: {
             int id = btf__find_by_name_kind(kernel_.get(), ("btf_trace_" + rung.target).c_str(), BTF_KIND_TYPEDEF);
             if (id <= 0)
                 return fail(rung.target, "no such tracepoint in this kernel");
-            return load_on_tracepoint({static_cast<std::uint32_t>(id)});
+            return load_on_tracepoint({static_cast<std::uint32_t>(id)}, body);
         }
         case HookKind::fentry:
-            return find_function(rung).and_then(attach_fentry);
+            return find_function(rung).and_then([&](const BtfTarget &at) { return attach_fentry(at, body); });
         case HookKind::kprobe:
-            return attach_kprobe(rung.target);
+            return attach_kprobe(rung.target, body);
         }
         return fail(rung.target, "unknown kind of hook");
     }
@@ -109,8 +109,8 @@ Result<Features> Features::read() {
     return Features(std::make_unique<Implementation>(std::move(kernel)));
 }
 
-Result<Probe> Features::probe(const Rung &rung) {
-    return implementation_->probe(rung);
+Result<Probe> Features::probe(const Rung &rung, ProbeBody body) {
+    return implementation_->probe(rung, body);
 }
 
 Choice Features::choose(const Ladder &ladder, const Denied &denied) {

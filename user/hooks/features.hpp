@@ -24,7 +24,7 @@ public:
     ~Features();
 
     // An empty program on one rung, or why this kernel refuses it.
-    [[nodiscard]] Result<Probe> probe(const Rung &rung);
+    [[nodiscard]] Result<Probe> probe(const Rung &rung, ProbeBody body = empty_body());
 
     // Climbs down one ladder: the first rung that is not denied and that this kernel allows.
     [[nodiscard]] Choice choose(const Ladder &ladder, const Denied &denied);

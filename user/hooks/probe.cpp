@@ -19,19 +19,19 @@ constexpr std::array<bpf_insn, 2> empty_program = {
     bpf_insn{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .src_reg = 0, .off = 0, .imm = 0},
     bpf_insn{.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
 
-Result<Fd> load(bpf_prog_type type, const bpf_prog_load_opts &options) {
-    Fd program(bpf_prog_load(type, "vethtrace_try", "GPL", empty_program.data(), empty_program.size(), &options));
+Result<Fd> load(bpf_prog_type type, const bpf_prog_load_opts &options, ProbeBody body) {
+    Fd program(bpf_prog_load(type, "vethtrace_try", "GPL", body.data(), body.size(), &options));
     if (!program)
         return fail("load", refusal(-errno));
     return program;
 }
 
-Result<Fd> load_tracing(bpf_attach_type type, const BtfTarget &target) {
+Result<Fd> load_tracing(bpf_attach_type type, const BtfTarget &target, ProbeBody body) {
     LIBBPF_OPTS(bpf_prog_load_opts, options);
     options.expected_attach_type = type;
     options.attach_btf_id = target.id;
     options.attach_btf_obj_fd = static_cast<__u32>(target.module_fd);
-    return load(BPF_PROG_TYPE_TRACING, options);
+    return load(BPF_PROG_TYPE_TRACING, options, body);
 }
 
 } // namespace
@@ -42,26 +42,40 @@ std::string refusal(int code) {
     return "refused: " + describe_errno(code);
 }
 
-Result<Probe> load_on_tracepoint(const BtfTarget &tracepoint) {
-    return load_tracing(BPF_TRACE_RAW_TP, tracepoint).map([](Fd program) { return Probe{std::move(program), Fd()}; });
+ProbeBody empty_body() {
+    return empty_program;
 }
 
-Result<Probe> attach_fentry(const BtfTarget &function) {
-    Result<Fd> program = load_tracing(BPF_TRACE_FENTRY, function);
-    if (!program)
-        return tl::unexpected(program.error());
-    Fd attachment(bpf_raw_tracepoint_open(nullptr, program->get()));
-    if (!attachment)
+Result<void> attach(Probe &probe) {
+    if (probe.attachment)
+        return {};
+    probe.attachment = Fd(bpf_raw_tracepoint_open(nullptr, probe.program.get()));
+    if (!probe.attachment)
         return fail("attach", refusal(-errno));
-    return Probe{std::move(*program), std::move(attachment)};
+    return {};
 }
 
-Result<Probe> attach_kprobe(const std::string &function) {
+Result<Probe> load_on_tracepoint(const BtfTarget &tracepoint, ProbeBody body) {
+    return load_tracing(BPF_TRACE_RAW_TP, tracepoint, body).map([](Fd program) {
+        return Probe{std::move(program), Fd()};
+    });
+}
+
+Result<Probe> attach_fentry(const BtfTarget &function, ProbeBody body) {
+    return load_tracing(BPF_TRACE_FENTRY, function, body).and_then([](Fd program) -> Result<Probe> {
+        Probe probe{std::move(program), Fd()};
+        if (Result<void> attached = attach(probe); !attached)
+            return tl::unexpected(attached.error());
+        return probe;
+    });
+}
+
+Result<Probe> attach_kprobe(const std::string &function, ProbeBody body) {
     int type = 0;
     if (!(std::ifstream("/sys/bus/event_source/devices/kprobe/type") >> type))
         return fail(function, "this kernel has no kprobes (CONFIG_KPROBE_EVENTS)");
     LIBBPF_OPTS(bpf_prog_load_opts, options);
-    Result<Fd> program = load(BPF_PROG_TYPE_KPROBE, options);
+    Result<Fd> program = load(BPF_PROG_TYPE_KPROBE, options, body);
     if (!program)
         return tl::unexpected(program.error());
     perf_event_attr attributes = {};

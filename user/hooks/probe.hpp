@@ -7,6 +7,8 @@
 #include "core/fd.hpp"
 
 #include <cstdint>
+#include <linux/bpf.h>
+#include <span>
 #include <string>
 
 namespace vethtrace {
@@ -23,11 +25,18 @@ struct Probe {
     Fd attachment;
 };
 
-// Errors say why in words for the `tried` of a ladder. Loaded only: to attach to a tracepoint can hardly fail.
-[[nodiscard]] Result<Probe> load_on_tracepoint(const BtfTarget &tracepoint);
-// Loaded and attached: a function can be in BTF and still refuse.
-[[nodiscard]] Result<Probe> attach_fentry(const BtfTarget &function);
-[[nodiscard]] Result<Probe> attach_kprobe(const std::string &function);
+// What a probe runs at each hit. Other bodies than the empty one are for benchmarks.
+using ProbeBody = std::span<const bpf_insn>;
+[[nodiscard]] ProbeBody empty_body();
+
+// Errors say why in words for the `tried` of a ladder. To attach to a tracepoint can hardly fail, so loading one tells
+// enough; a function can be in BTF and still refuse.
+[[nodiscard]] Result<Probe> load_on_tracepoint(const BtfTarget &tracepoint, ProbeBody body = empty_body());
+[[nodiscard]] Result<Probe> attach_fentry(const BtfTarget &function, ProbeBody body = empty_body());
+[[nodiscard]] Result<Probe> attach_kprobe(const std::string &function, ProbeBody body = empty_body());
+
+// Attaches a loaded one, if it is not attached already.
+[[nodiscard]] Result<void> attach(Probe &probe);
 
 // EPERM told from all else.
 [[nodiscard]] std::string refusal(int code);

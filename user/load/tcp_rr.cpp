@@ -171,11 +171,20 @@ public:
         flow_ = &flow;
         notes_ = &flow.end[which_];
         events_ = &notes.cpus[static_cast<std::size_t>(cpu_)].events;
+        sample_limit_ = &notes.cpus[static_cast<std::size_t>(cpu_)].sample_limit;
         timelines_ = with_timelines ? notes.timelines : std::span<timeline>();
         timeline_stride_ = notes.timeline_stride;
     }
 
-    // Right before send(). Returns the time that it left.
+    // The kernel side decides alike.
+    [[nodiscard]] bool is_sampled(std::uint64_t message) const {
+        return layout::is_sampled(flow_->index, message, *sample_limit_) != 0;
+    }
+
+    // Right before send() of a message that is not followed.
+    void pass_over(std::uint64_t message) { notes_->send_seq = message; }
+
+    // Right before send() of one that is. Returns the time that it left.
     Nanoseconds leave_send(std::uint64_t message) {
         notes_->send_seq = message;
         notes_->send_cpu = static_cast<std::uint32_t>(cpu_);
@@ -239,6 +248,7 @@ private:
     flow *flow_ = nullptr;
     flow_end *notes_ = nullptr;
     const __u64 *events_ = nullptr;
+    const __u32 *sample_limit_ = nullptr;
     std::span<timeline> timelines_;
     std::uint64_t timeline_stride_ = 1;
     std::uint32_t thread_id_ = 0;
@@ -263,6 +273,7 @@ struct ClientSide {
     std::thread thread;
     std::atomic<std::uint64_t> sent = 0; // messages so far, in all stretches; written by its thread alone
     Histogram rtt;
+    Histogram followed_rtt;
     UserHop wakeup;
     std::uint64_t missed = 0;
     std::uint64_t wanted = 0;   // transactions of this stretch
@@ -407,6 +418,7 @@ private:
         for (std::size_t i = 0; i < flows; ++i) {
             ClientSide &client = *clients_[i];
             client.rtt.clear();
+            client.followed_rtt.clear();
             client.wakeup = {};
             client.missed = 0;
             client.duration = 0;
@@ -441,6 +453,7 @@ private:
             while (server.answered.load(std::memory_order_acquire) != client.sent)
                 std::this_thread::yield(); // the answer is there, so its server is about to close its books
             result.rtt.merge(client.rtt);
+            result.followed_rtt.merge(client.followed_rtt);
             result.wakeup[END_CLIENT].merge(client.wakeup);
             result.wakeup[END_SERVER].merge(server.wakeup);
             result.application.merge(server.application);
@@ -508,6 +521,8 @@ private:
                 break;
             now = trip->end;
             client.rtt.add(trip->end - trip->begin);
+            if (trip->followed)
+                client.followed_rtt.add(trip->end - trip->begin);
         }
         client.duration = now - begin;
         if (!alive)
@@ -521,6 +536,7 @@ private:
     struct RoundTrip {
         Nanoseconds begin;
         Nanoseconds end;
+        bool followed;
     };
 
     template<bool traced>
@@ -532,21 +548,28 @@ private:
         Nanoseconds sent = 0;
         End::Receipt receipt = {};
 
-        trip.begin = round_trip_clock();
         if constexpr (traced)
-            sent = client.end.leave_send(message);
+            trip.followed = client.end.is_sampled(message);
+        trip.begin = round_trip_clock();
+        if constexpr (traced) {
+            if (trip.followed)
+                sent = client.end.leave_send(message);
+            else
+                client.end.pass_over(message);
+        }
         if (!send_all(socket, buffer, options_.request_bytes) ||
             !receive_all(socket, buffer, options_.response_bytes)) {
             client.error = errno == 0 ? -1 : errno;
             return std::nullopt;
         }
-        if constexpr (traced)
+        if (trip.followed)
             receipt = client.end.take_receipt();
         trip.end = round_trip_clock();
 
         if constexpr (traced) {
-            if (client.end.is_measured(message)) {
+            if (client.end.is_measured(message))
                 ++client.measured;
+            if (trip.followed && client.end.is_measured(message)) {
                 if (!client.end.book_wakeup(message, receipt, client.wakeup))
                     ++client.missed;
                 client.end.mark(message, MOMENT_APP_SEND, sent);
@@ -563,10 +586,13 @@ private:
         int socket = server.end.socket();
         for (std::uint64_t message = 1; receive_all(socket, buffer.data(), options_.request_bytes); ++message) {
             bool traced = traced_.load(std::memory_order_acquire);
+            bool followed = traced && server.end.is_sampled(message);
             End::Receipt receipt = {};
             Nanoseconds sent = 0;
             std::uint32_t events_sent = 0;
-            if (traced) {
+            if (traced && !followed)
+                server.end.pass_over(message);
+            if (followed) {
                 receipt = server.end.take_receipt();
                 events_sent = static_cast<std::uint32_t>(server.end.events());
                 sent = server.end.leave_send(message);
@@ -574,7 +600,7 @@ private:
             if (!send_all(socket, buffer.data(), options_.response_bytes))
                 return;
             // What is measured is booked after the answer is on its way, outside the server's own hop.
-            if (traced && server.end.is_measured(message)) {
+            if (followed && server.end.is_measured(message)) {
                 if (!server.end.book_wakeup(message, receipt, server.wakeup))
                     ++server.missed;
                 server.application.time.add(sent - receipt.when);
@@ -606,6 +632,7 @@ private:
 
 void StretchResult::merge(const StretchResult &later) {
     rtt.merge(later.rtt);
+    followed_rtt.merge(later.followed_rtt);
     duration += later.duration;
     for (std::size_t end = 0; end < wakeup.size(); ++end)
         wakeup.at(end).merge(later.wakeup.at(end));

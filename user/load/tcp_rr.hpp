@@ -51,7 +51,8 @@ struct StretchResult {
     Histogram rtt;            // ns, from before send() to after recv(), by a clock of its own
     Nanoseconds duration = 0; // of the slowest flow
 
-    // Only of a traced stretch:
+    // Only of a traced stretch, and of those transactions that are followed:
+    Histogram followed_rtt;
     std::array<UserHop, layout::ENDS> wakeup; // by the end that wakes up
     UserHop application;                      // the server's time between recv() and send()
     std::uint64_t missed = 0;                 // messages whose data_ready was not seen

@@ -19,6 +19,13 @@ double rounded(double value) {
     return std::round(value * decimals) / decimals;
 }
 
+Json budget_json(const Budget &budget) {
+    return {{"limit_ratio", budget.limit},
+            {"none_followed_ratio", budget.none_followed},
+            {"all_followed_ratio", budget.all_followed},
+            {"sample", budget.sample}};
+}
+
 Json nullable(const std::optional<double> &value) {
     return value ? Json(rounded(*value)) : Json(nullptr);
 }
@@ -78,7 +85,9 @@ Json load_json(const LoadResult &load) {
             {"flows", load.flows},
             {"cpus", {load.client_cpu, load.server_cpu}},
             {"rate_per_s", rounded(rate)},
-            {"rtt", distribution_json(load.rtt)}};
+            {"rtt", distribution_json(load.rtt)},
+            {"sample", load.sample},
+            {"followed", {{"transactions", load.followed()}, {"rtt_mean_ns", nullable(load.followed_rtt.mean())}}}};
 }
 
 Json tried_json(const std::vector<Attempt> &tried) {
@@ -171,7 +180,7 @@ Json to_json(const RunResult &result) {
         {"load", load_json(result.load)},
         {"stations", std::move(stations)},
         {"hops", std::move(hops)},
-        {"softirq", {{"net_rx", net_rx_json(result.net_rx, result.load.transactions)}}},
+        {"softirq", {{"net_rx", net_rx_json(result.net_rx, result.load.followed())}}},
         {"ledger",
          {{"rtt_mean_ns", rounded(ledger.rtt_mean_ns)},
           {"explained_mean_ns", rounded(ledger.explained_mean_ns)},
@@ -188,6 +197,7 @@ Json to_json(const RunResult &result) {
           {"added_ci95_ns", nullable(observer.added_ci95_ns)},
           {"event_ns", rounded(observer.event_ns)},
           {"kprobe_extra_ns", rounded(observer.kprobe_extra_ns)},
+          {"budget", observer.budget ? budget_json(*observer.budget) : Json(nullptr)},
           {"stamp_ns", rounded(observer.stamp_ns)},
           {"events_per_transaction", rounded(observer.events_per_transaction)}}},
     };

@@ -43,7 +43,7 @@ constexpr int hop_width = 42;
 constexpr int most_bar = 24;
 
 double share_of(const Hop &hop, const RunResult &result) {
-    double rtt = result.ledger.rtt_mean_ns * static_cast<double>(result.load.transactions);
+    double rtt = result.ledger.rtt_mean_ns * static_cast<double>(result.load.followed());
     return rtt > 0 ? static_cast<double>(hop.time.sum()) / rtt : 0;
 }
 
@@ -57,10 +57,11 @@ std::string heading(const RunResult &result) {
     const LoadResult &load = result.load;
     std::string cpus = load.client_cpu == load.server_cpu ? fmt::format("CPU {}", load.client_cpu)
                                                           : fmt::format("CPUs {},{}", load.client_cpu, load.server_cpu);
-    return fmt::format("vethtrace {}  {}, {} topology  TCP_RR {}/{} byte, {} flow{}, {}  kernel {}  {} transactions",
+    return fmt::format("vethtrace {}  {}, {} topology  TCP_RR {}/{} byte, {} flow{}, {}  kernel {}  {} transactions{}",
                        tool_version, name_of(result.mode), name_of(result.topology), load.request_bytes,
                        load.response_bytes, load.flows, load.flows == 1 ? "" : "s", cpus, result.environment.kernel,
-                       count_text(load.transactions));
+                       count_text(load.transactions),
+                       load.sample == 1 ? "" : fmt::format(", 1 in {} followed", load.sample));
 }
 
 std::string hop_rows(const RunResult &result, const TextStyle &style) {
@@ -119,7 +120,7 @@ std::string rtt_line(const RunResult &result) {
 
 std::string softirq_line(const RunResult &result) {
     const NetRx &net_rx = result.net_rx;
-    auto transactions = static_cast<double>(std::max<std::uint64_t>(result.load.transactions, 1));
+    auto transactions = static_cast<double>(std::max<std::uint64_t>(result.load.followed(), 1));
     std::vector<std::string> contexts;
     auto add = [&](std::uint64_t count, std::string_view name) {
         if (count != 0)
@@ -135,6 +136,17 @@ std::string softirq_line(const RunResult &result) {
                        mean(net_rx.run));
 }
 
+std::string budget_line(const Observer &observer) {
+    constexpr double percent = 100;
+    if (!observer.budget)
+        return "";
+    return fmt::format(
+        " budget    at most {:.1f} %: following all would add {:.1f} %, the programs alone {:.1f} %; 1 in {} "
+        "is followed and added {:.1f} %\n",
+        observer.budget->limit * percent, observer.budget->all_followed * percent,
+        observer.budget->none_followed * percent, observer.budget->sample, observer.added_ratio * percent);
+}
+
 std::string cost_line(const RunResult &result) {
     const Observer &observer = result.observer;
     const Conservation &conservation = result.conservation;
@@ -144,7 +156,8 @@ std::string cost_line(const RunResult &result) {
                        observer.added_ns < 0 ? "-" : "", duration_text(std::abs(observer.added_ns)), interval,
                        duration_text(observer.untraced_rtt_mean_ns),
                        conservation.balanced() ? "balanced" : "NOT BALANCED", count_text(conservation.entered),
-                       count_text(conservation.completed));
+                       count_text(conservation.completed)) +
+           budget_line(observer);
 }
 
 std::string hooks_line(const RunResult &result, const TextStyle &style) {
@@ -187,7 +200,7 @@ std::string closing_sentence(const RunResult &result) {
         stages[hop.name.stage] += share_of(hop, result);
     auto largest = std::max_element(stages.begin(), stages.end(),
                                     [](const auto &a, const auto &b) { return a.second < b.second; });
-    if (largest == stages.end() || result.load.transactions == 0)
+    if (largest == stages.end() || result.load.followed() == 0)
         return "Nothing was measured.";
     const Observer &observer = result.observer;
     std::string cost;

@@ -2,16 +2,13 @@
 #include "run/run.hpp"
 
 #include "core/ledger.hpp"
-#include "hooks/calibration.hpp"
-#include "hooks/engine.hpp"
-#include "hooks/features.hpp"
-#include "lab/lab.hpp"
 #include "load/clock.hpp"
+#include "run/budget.hpp"
 #include "run/environment.hpp"
+#include "run/session.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <malloc.h>
 #include <string_view>
 
 namespace vethtrace {
@@ -32,10 +29,12 @@ constexpr std::chrono::nanoseconds slice_duration = std::chrono::milliseconds(50
 struct Measured {
     StretchResult traced; // all slices together
     std::vector<SlicePair> slices;
+    std::uint32_t sample = 1; // one transaction in so many was followed
+    std::optional<Budget> budget;
 };
 
-std::uint64_t slices_of(const RunOptions &options) {
-    std::uint64_t slices = options.count ? *options.count / (slice_transactions * options.load.flows)
+std::uint64_t slices_of(const RunOptions &options, std::uint32_t sample) {
+    std::uint64_t slices = options.count ? *options.count / (slice_transactions * options.load.flows * sample)
                                          : static_cast<std::uint64_t>(options.duration / slice_duration);
     return std::clamp<std::uint64_t>(slices, 1, most_slices);
 }
@@ -54,31 +53,41 @@ Stretch slice_of(const RunOptions &options, bool traced, std::uint64_t index, st
     return slice;
 }
 
-Result<StretchResult> run_traced(TcpRr &load, Engine &engine, const Stretch &slice) {
-    if (Result<void> attached = engine.attach(); !attached)
+Result<StretchResult> run_traced(Session &session, const Stretch &slice) {
+    if (Result<void> attached = session.engine().attach(); !attached)
         return tl::unexpected(attached.error());
-    Result<StretchResult> result = load.run(slice);
-    engine.detach();
+    Result<StretchResult> result = session.load().run(slice);
+    session.engine().detach();
     return result;
 }
 
-Result<Measured> measure(TcpRr &load, Engine &engine, const RunOptions &options, const std::atomic<bool> &stop,
+Result<Measured> measure(Session &session, const RunOptions &options, const std::atomic<bool> &stop,
                          const Progress &progress) {
     Measured measured;
-    std::uint64_t slices = slices_of(options);
-    Result<StretchResult> before = load.run(slice_of(options, false, 0, slices));
+    measured.sample = options.sample;
+    if (options.max_overhead) {
+        progress("trying what tracing costs");
+        Result<Budget> budget = choose_sample(session, options, *options.max_overhead);
+        if (!budget)
+            return tl::unexpected(budget.error());
+        measured.budget = *budget;
+        measured.sample = budget->sample;
+        session.engine().set_sample(budget->sample);
+    }
+    std::uint64_t slices = slices_of(options, measured.sample);
+    Result<StretchResult> before = session.load().run(slice_of(options, false, 0, slices));
     for (std::uint64_t index = 0; index < slices && before && !stop; ++index) {
         progress(fmt::format("tracing, slice {} of {}", index + 1, slices));
-        Result<StretchResult> traced = run_traced(load, engine, slice_of(options, true, index, slices));
+        Result<StretchResult> traced = run_traced(session, slice_of(options, true, index, slices));
         if (!traced)
             return tl::unexpected(traced.error());
-        Result<StretchResult> after = load.run(slice_of(options, false, index, slices));
+        Result<StretchResult> after = session.load().run(slice_of(options, false, index, slices));
         if (!after)
             return tl::unexpected(after.error());
         double first = before->rtt.mean().value_or(0);
         double second = after->rtt.mean().value_or(first); // an interrupted run ends here
-        if (traced->rtt.count() != 0)
-            measured.slices.push_back({*traced->rtt.mean(), (first + second) / 2});
+        if (traced->followed_rtt.count() != 0)
+            measured.slices.push_back({*traced->rtt.mean(), (first + second) / 2, *traced->followed_rtt.mean()});
         measured.traced.merge(*traced);
         before = std::move(after);
     }
@@ -101,20 +110,6 @@ double measure_stamp() {
     }
     return static_cast<double>(least) / readings;
 }
-
-struct Hooks {
-    std::vector<Choice> choices;
-    std::vector<std::string> drop_reasons;
-    double kprobe_extra_ns = 0; // 0 where none is used
-
-    [[nodiscard]] const Choice *of(const Way &way, Station station) const {
-        std::optional<std::string> ladder = ladder_name(way, station);
-        for (const Choice &choice : choices)
-            if (choice.ladder.name == ladder && choice.used)
-                return &choice;
-        return nullptr;
-    }
-};
 
 // Every hop of the way in its order, then the edges that nobody foresaw.
 std::vector<Hop> collect_hops(const Way &way, const Snapshot &snapshot, const StretchResult &traced) {
@@ -194,7 +189,8 @@ NetRx collect_net_rx(const Snapshot &snapshot) {
 }
 
 Conservation collect_conservation(const Snapshot &snapshot) {
-    constexpr std::array<std::pair<tally, std::string_view>, 9> not_followed = {{
+    constexpr std::array<std::pair<tally, std::string_view>, 10> not_followed = {{
+        {TALLY_NOT_SAMPLED, "not_sampled"},
         {TALLY_CROWDED_OUT, "crowded_out"},
         {TALLY_STALE, "died_unseen"},
         {TALLY_ACKS, "without_payload"},
@@ -268,6 +264,9 @@ std::vector<std::string> notable(const Snapshot &snapshot, const StretchResult &
     note_if(snapshot.tallies.at(TALLY_RETRANSMITTED), "packets were retransmissions and are not in the means");
     note_if(traced.missed, "messages were received whose data_ready was not seen");
     note_if(result.conservation.missed, "calls of tracing programs were suppressed by the kernel");
+    if (const std::optional<Budget> &budget = result.observer.budget; budget && !budget->can_be_kept())
+        notes.push_back(fmt::format("--max-overhead {:.1f} % cannot be kept here: the programs alone add {:.1f} %",
+                                    budget->limit * 100, budget->none_followed * 100));
     for (const auto &[reason, count] : result.conservation.dropped)
         notes.push_back(fmt::format("{} packets were dropped: {}", count, reason));
     if (!result.observer.added_ci95_ns)
@@ -278,61 +277,17 @@ std::vector<std::string> notable(const Snapshot &snapshot, const StretchResult &
     return notes;
 }
 
-// ---- setting up
+// ---- the result
 
-// What is hooked on this kernel. The last rung for data_ready has a station of its own, which then replaces the other.
-Result<Hooks> choose_hooks(Way &way, const Denied &denied) {
-    Result<Features> features = Features::read();
-    if (!features)
-        return tl::unexpected(features.error());
-    Hooks hooks{features->choose_all(ladders_for(way), denied), features->drop_reasons()};
-    if (Result<void> complete = check_required(hooks.choices); !complete)
-        return tl::unexpected(complete.error());
-    for (const Choice &choice : hooks.choices)
-        if (choice.ladder.name == "data_ready" && choice.used->target == "tcp_probe")
-            for (end end : {END_CLIENT, END_SERVER})
-                way.replace(at(MOMENT_DATA_READY, end), at(MOMENT_TCP_RCV, end));
-    auto is_kprobe = [](const Choice &choice) { return choice.used && choice.used->kind == HookKind::kprobe; };
-    if (std::any_of(hooks.choices.begin(), hooks.choices.end(), is_kprobe))
-        hooks.kprobe_extra_ns = measure_kprobe_extra(*features).value_or(0);
-    return hooks;
-}
-
-Result<std::unique_ptr<Engine>> load_engine(const RunOptions &options, const Way &way, const Lab &lab,
-                                            const Hooks &hooks) {
-    EngineOptions engine{.way = way,
-                         .netns = {lab.client().inode(), lab.server().inode()},
-                         .message_bytes = {options.load.request_bytes, options.load.response_bytes},
-                         .flows = options.load.flows,
-                         .timelines = options.timelines,
-                         .timeline_stride = 1,
-                         .mutation = options.mutation};
-    if (options.count && options.timelines != 0) // spread over the run of the first flow
-        engine.timeline_stride = std::max<std::uint64_t>(*options.count / options.load.flows / options.timelines, 1);
-    Result<std::unique_ptr<Engine>> loaded = Engine::load(engine, hooks.choices, hooks.drop_reasons);
-    malloc_trim(0); // the kernel's BTF took some 30 MB for a moment
-    return loaded;
-}
-
-Result<std::unique_ptr<TcpRr>> connect_load(const RunOptions &options, const Lab &lab, const Notes &notes,
-                                            const std::atomic<bool> &stop) {
-    Result<std::unique_ptr<TcpRr>> load =
-        TcpRr::connect(lab.client().fd(), lab.server().fd(), lab.server_address(), options.load, stop);
-    if (!load)
-        return load;
-    for (std::size_t i = 0; i < notes.flows.size(); ++i)
-        std::copy((*load)->cookies()[i].cookie.begin(), (*load)->cookies()[i].cookie.end(), notes.flows[i].cookie);
-    (*load)->set_notes(notes);
-    return load;
-}
-
-RunResult assemble(const RunOptions &options, const Way &way, const Lab &lab, const Hooks &hooks,
-                   const Measured &measured, const Snapshot &snapshot, const Notes &notes, double stamp_ns) {
+RunResult assemble(const RunOptions &options, const Session &session, const Measured &measured, double stamp_ns) {
+    const Way &way = session.way();
+    const Hooks &hooks = session.hooks();
+    const Snapshot snapshot = session.engine().snapshot();
     RunResult result;
     result.environment = read_environment();
     result.mode = options.mode;
     result.topology = options.topology;
-    result.port_mode = lab.port_mode();
+    result.port_mode = session.lab().port_mode();
     result.load = {.transactions = measured.traced.rtt.count(),
                    .duration_ns = measured.traced.duration,
                    .request_bytes = options.load.request_bytes,
@@ -340,18 +295,21 @@ RunResult assemble(const RunOptions &options, const Way &way, const Lab &lab, co
                    .flows = options.load.flows,
                    .client_cpu = options.load.client_cpu,
                    .server_cpu = options.load.server_cpu,
-                   .rtt = measured.traced.rtt};
+                   .rtt = measured.traced.rtt,
+                   .sample = measured.sample,
+                   .followed_rtt = measured.traced.followed_rtt};
     result.hops = collect_hops(way, snapshot, measured.traced);
     for (Hop &hop : result.hops) // each hop ends with the event at its last station
         if (const Choice *choice = hooks.of(way, hop.name.to); choice && choice->used->kind == HookKind::kprobe)
             hop.kprobes = hop.time.count();
-    result.observer = correct_hops(result.hops, result.load.transactions, measured.slices,
+    result.observer = correct_hops(result.hops, result.load.followed(), measured.slices,
                                    {.stamp_ns = stamp_ns, .kprobe_extra_ns = hooks.kprobe_extra_ns});
-    result.ledger = make_ledger(result.hops, result.load.rtt, result.observer);
+    result.observer.budget = measured.budget;
+    result.ledger = make_ledger(result.hops, result.load.followed_rtt, result.observer);
     result.stations = collect_stations(way, hooks, result.hops, snapshot);
     result.net_rx = collect_net_rx(snapshot);
     result.conservation = collect_conservation(snapshot);
-    result.timelines = collect_timelines(way, notes);
+    result.timelines = collect_timelines(way, session.engine().notes());
 
     result.warnings = find_faults(result);
     result.valid = result.warnings.empty();
@@ -363,37 +321,14 @@ RunResult assemble(const RunOptions &options, const Way &way, const Lab &lab, co
 } // namespace
 
 Result<RunResult> run_lab(const RunOptions &options, const std::atomic<bool> &stop, const Progress &progress) {
-    Result<Way> way = Way::of(options.mode, options.topology);
-    if (!way)
-        return tl::unexpected(way.error());
-
-    progress("building the lab");
-    if (Result<std::vector<std::string>> collected = collect_garbage(); !collected)
-        return tl::unexpected(collected.error());
-    // Before the hooks are chosen: it loads the modules whose functions are to be hooked.
-    Result<std::unique_ptr<Lab>> lab = Lab::build(options.mode, options.topology);
-    if (!lab)
-        return tl::unexpected(lab.error());
-
-    progress("choosing hooks");
-    Result<Hooks> hooks = choose_hooks(*way, options.denied);
-    if (!hooks)
-        return tl::unexpected(hooks.error());
-    progress("loading programs");
-    Result<std::unique_ptr<Engine>> engine = load_engine(options, *way, **lab, *hooks);
-    if (!engine)
-        return tl::unexpected(engine.error());
-    progress("connecting");
-    Notes notes = (*engine)->notes();
-    Result<std::unique_ptr<TcpRr>> load = connect_load(options, **lab, notes, stop);
-    if (!load)
-        return tl::unexpected(load.error());
-
+    Result<std::unique_ptr<Session>> session = Session::open(options, stop, progress);
+    if (!session)
+        return tl::unexpected(session.error());
     double stamp_ns = measure_stamp();
-    Result<Measured> measured = measure(**load, **engine, options, stop, progress);
+    Result<Measured> measured = measure(**session, options, stop, progress);
     if (!measured)
         return tl::unexpected(measured.error());
-    RunResult result = assemble(options, *way, **lab, *hooks, *measured, (*engine)->snapshot(), notes, stamp_ns);
+    RunResult result = assemble(options, **session, *measured, stamp_ns);
     result.interrupted = stop;
     return result;
 }

@@ -22,7 +22,9 @@ struct RunOptions {
     LoadOptions load;
     std::optional<std::uint64_t> count;                          // measured transactions ...
     std::chrono::nanoseconds duration = std::chrono::seconds(2); // ... or, without a count, how long
-    std::uint64_t warmup = 200; // transactions of all flows together, before each slice
+    std::uint64_t warmup = 200;         // transactions of all flows together, before each slice
+    std::uint32_t sample = 1;           // follow one transaction in so many ...
+    std::optional<double> max_overhead; // ... or so many that tracing adds at most this part to the round trip
     std::uint32_t timelines = 0;
     Denied denied;
     layout::mutation mutation = layout::MUTATION_NONE; // only tests ask for one

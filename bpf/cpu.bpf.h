@@ -45,18 +45,26 @@ static __always_inline void count(struct cpu_area *cpu, enum tally tally) {
         bounded;                                                                                                       \
     })
 
-static __always_inline void measure(struct cpu_area *cpu, u32 edge, u64 ns) {
-    u64 index = BOUNDED(edge, EDGES);
-    struct totals *time = &cpu->edges[index].time;
-    u32 bucket = bucket_of(ns);
+static __always_inline struct edge *edge_at(struct cpu_area *cpu, u32 index) {
+    return &cpu->edges[BOUNDED(index, EDGES)];
+}
 
+static __always_inline void measure(struct edge *edge, u64 ns) {
+    struct totals *time = &edge->time;
+    u64 octave = edge->octave, top = ns >> octave, bucket = (octave << SUB_BUCKET_BITS) + top;
+
+    if (top - (1 << SUB_BUCKET_BITS) >= 1 << SUB_BUCKET_BITS) { // another octave than last time
+        bucket = bucket_of(ns);
+        if (bucket < BUCKET_OVERFLOW)
+            edge->octave = bucket < 2 << SUB_BUCKET_BITS ? 0 : (bucket >> SUB_BUCKET_BITS) - 1;
+    }
     time->sum += ns;
     if (ns < time->min)
         time->min = ns;
     if (ns > time->max)
         time->max = ns;
     if (bucket < BUCKETS)
-        cpu->buckets[index][bucket]++;
+        edge->buckets[bucket]++;
 }
 
 // An edge that user space did not set up beforehand: not in the mode's table. 0: there is no room for it.
@@ -80,15 +88,15 @@ static __noinline u32 add_edge(struct cpu_area *cpu, u32 sender, u32 from, u32 t
 // Where and when a stretch began, and which end sent the packet.
 struct origin {
     u64 when;
-    u32 events;
+    u64 events;
     u32 station;
-    u16 cpu;
-    u8 sender;
+    u32 sender;
 };
 
 // Adds the stretch that ends now, at station `to`, to its edge.
 static __always_inline void end_stretch(struct cpu_area *cpu, const struct origin *from, u32 to, u64 now) {
     u32 index = cpu->edge_of[BOUNDED(edge_place(from->sender, from->station, to), EDGE_PLACES)];
+    u64 events = cpu->events - from->events;
     struct edge *edge;
 
     if (!index)
@@ -101,14 +109,13 @@ static __always_inline void end_stretch(struct cpu_area *cpu, const struct origi
         count(cpu, TALLY_NEGATIVE);
         return;
     }
-    measure(cpu, index, now - from->when);
-    edge = &cpu->edges[BOUNDED(index, EDGES)];
-    if (from->cpu == (u16)cpu->cpu) {
-        edge->events += (u32)cpu->events - from->events;
-    } else {
-        edge->events++;
+    edge = edge_at(cpu, index);
+    measure(edge, now - from->when);
+    if (events >> EVENT_COUNT_BITS) {
         edge->other_cpu++;
+        events = 1;
     }
+    edge->events += events;
 }
 
 #endif

@@ -81,7 +81,8 @@ enum {
 VT_INLINE __u32 bucket_of(__u64 value) {
     if (value >> VALUE_BITS)
         return BUCKET_OVERFLOW;
-    // How many octaves above the linear part, by bisection: BPF has no instruction that counts leading zeros.
+    // How many octaves above the linear part: by bisection down to four bits, as BPF has no instruction that counts
+    // leading zeros, and from there by a table of sixteen digits.
     __u32 top = (__u32)(value >> SUB_BUCKET_BITS);
     __u32 octave = 0;
     if (top >> 16) {
@@ -96,11 +97,7 @@ VT_INLINE __u32 bucket_of(__u64 value) {
         top >>= 4;
         octave += 4;
     }
-    if (top >> 2) {
-        top >>= 2;
-        octave += 2;
-    }
-    octave += top >> 1;
+    octave += 0x3333333322221100ULL >> top * 4 & 15;
     return (octave << SUB_BUCKET_BITS) + (__u32)(value >> octave);
 }
 
@@ -113,9 +110,12 @@ struct totals {
 
 // ---- what each CPU gathers
 
+// Tracing events of a CPU are counted, so that it can be told how many fell into a stretch. The CPU's own number stands
+// above the count: the difference of two is small if both were taken on the same CPU, and only then.
+enum { EVENT_COUNT_BITS = 48 };
+
 // The stretch between two stations that followed one another for the same packet, by the end that sent the packet: in
-// topology local requests and responses can pass the same stations. Its buckets are kept apart, so that what changes
-// with every packet lies close together.
+// topology local requests and responses can pass the same stations.
 struct edge {
     __u16 from;
     __u16 to;
@@ -123,7 +123,8 @@ struct edge {
     __u64 events;    // tracing events that fell into it, the one that ended it included
     __u64 other_cpu; // how often it ended on another CPU than it began
     struct totals time;
-    __u64 unused[2]; // a cache line for each
+    __u64 octave; // of the last value: the next is likely to lie in the same one
+    __u64 buckets[BUCKETS];
 };
 
 enum {
@@ -168,30 +169,40 @@ enum tally {
 // Reasons as enum skb_drop_reason counts them; the last two are ours.
 enum { DROP_UNNAMED = 254, DROP_CONSUMED = 255, DROP_REASONS = 256 };
 
+// One NET_RX run in so many, chosen by chance, is timed; all are counted.
+enum { TIMED_RUNS = 8 };
+
 struct softirq_state {
-    __u64 raised_when; // 0: not raised
-    __u64 entered_when;
-    __u64 raiser;       // the task that was current when it was raised
-    __u32 raises;       // since the last run
-    __u8 enqueued;      // a packet of the lab was put into this CPU's backlog just now
+    // The run to come. While one is under way, another can be raised already.
+    __u64 raised_when; // 0: not timed
+    __u64 raiser;      // the task that was current when it was raised
+    __u32 raises;      // so far
+    __u8 pending;
+    __u8 enqueued;      // a packet was put into this CPU's backlog just now
     __u8 raised_inline; // the raise came from that
-    __u8 handled;       // this run received a packet of the lab
-    __u8 context;       // of the run that is under way: one of the TALLY_NET_RX contexts; 0: none is
+    __u8 unused;
+
+    // The run that is under way.
+    __u64 entered_when; // 0: not timed
+    __u64 waited;       // ns from its raise
+    __u32 raised;       // how often before it began
+    __u8 handled;       // it received a packet of the lab
+    __u8 context;       // one of the TALLY_NET_RX contexts; 0: no run is under way
+    __u8 unused_too[2];
 };
 
 struct cpu_area {
     __u64 scratch; // see address_of() in vethtrace.bpf.c
-    __u64 events;  // all tracing events on this CPU
+    __u64 events;  // all tracing events on this CPU; its number above EVENT_COUNT_BITS
     __u32 cpu;
     __u32 sample_limit; // see is_sampled(); set by user space, the same for all CPUs
     __u32 edges_used;   // the first EDGES - FIRST_EDGE edges between stations find a place
-    __u32 unused;
+    __u32 chance;       // the state of a generator of pseudo-random numbers
     struct softirq_state net_rx;
     __u64 tallies[TALLIES];
     __u64 dropped[DROP_REASONS];
     __u8 edge_of[EDGE_PLACES]; // by edge_place(): index into edges; 0: none yet
     struct edge edges[EDGES];
-    __u64 buckets[EDGES][BUCKETS];
 };
 
 // ---- a packet in flight
@@ -204,11 +215,11 @@ enum {
 struct slot {
     __u64 skb;  // its address; 0: the slot is free
     __u64 when; // it was at `station`
-    __u32 events;
+    __u64 events;
     __u32 flow;
-    __u16 cpu;
-    __u16 timeline; // 1 + index; 0: not asked for
+    __u8 timeline; // 1 + index; 0: not asked for
     __u8 station;
+    __u8 last;   // the station where its way ends
     __u8 sender; // one of the two ends
 };
 
@@ -222,16 +233,14 @@ struct slot_pair {
 enum { LAB_IFINDEX = 7000, SERVER_PORT = 7000, CLIENT_PORT = 20000, MAX_FLOWS = 1024 };
 
 // One end's notes between the generator and the BPF side, a cache line. Sequence numbers count messages from 1; events
-// is the count of tracing events of the CPU named beside it.
+// are the counts of tracing events of the CPU that it happened on.
 struct flow_end {
     __u64 send_when; // by the generator, before send() ...
     __u64 send_seq;  // ... of this message
-    __u32 send_events;
-    __u32 send_cpu;
+    __u64 send_events;
     __u64 ready_when; // by BPF, when the socket had the whole ...
     __u64 ready_seq;  // ... of this message
-    __u32 ready_events;
-    __u32 ready_cpu;
+    __u64 ready_events;
     __u64 unused[2];
 };
 
@@ -239,16 +248,15 @@ struct flow_end {
 struct flow_way {
     __u64 seq;        // the message that is being sent
     __u64 begun_when; // its first segment was queued
-    __u64 rx_when;    // its completing segment was received; 0: not yet
-    __u32 begun_events;
-    __u32 rx_events;
-    __u16 begun_cpu;
-    __u16 rx_cpu;
-    __u16 timeline;
-    __u8 rx_station;
-    __u8 begun;     // at least one message was seen: the byte counts below are valid
+    __u64 begun_events;
+    __u64 rx_when; // its completing segment was received; 0: not yet
+    __u64 rx_events;
     __u32 sent;     // TCP sequence number after the last byte seen
     __u32 complete; // TCP sequence number after the message's last byte
+    __u8 rx_station;
+    __u8 timeline;
+    __u8 begun; // at least one message was seen: the byte counts above are valid
+    __u8 unused[5];
 };
 
 struct flow {
@@ -284,8 +292,8 @@ enum mutation {
     MUTATION_NONE,
     MUTATION_STATION_OFF,  // netif_rx is not recorded
     MUTATION_WRONG_JOIN,   // a slot survives its packet, and the next one at the same address goes on with it
-    MUTATION_DOUBLE_COUNT, // one event in 100 is recorded twice
-    MUTATION_SEND_REUSED,  // one send time in 100 is used for a second segment
+    MUTATION_DOUBLE_COUNT, // one event in 128 is recorded twice
+    MUTATION_SEND_REUSED,  // one send time in 128 is used for a second segment
 };
 
 #ifdef __cplusplus

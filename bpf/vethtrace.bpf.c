@@ -90,27 +90,24 @@ static __always_inline void complete(struct cpu_area *cpu, struct slot *slot, u3
         return;
     flow->way[end].rx_when = now;
     flow->way[end].rx_events = cpu->events;
-    flow->way[end].rx_cpu = cpu->cpu;
     flow->way[end].rx_station = station;
     flow->way[end].timeline = slot->timeline;
 }
 
 static __always_inline void arrive(struct cpu_area *cpu, struct slot *slot, u32 station) {
     u64 now = bpf_ktime_get_ns();
-    struct origin from = {
-        .when = slot->when, .events = slot->events, .station = slot->station, .cpu = slot->cpu, .sender = slot->sender};
+    struct origin from = {.when = slot->when, .events = slot->events, .station = slot->station, .sender = slot->sender};
 
     end_stretch(cpu, &from, station, now);
-    if (mutation == MUTATION_DOUBLE_COUNT && now % 100 == 0)
+    if (mutation == MUTATION_DOUBLE_COUNT && (now & 127) == 0)
         end_stretch(cpu, &from, station, now);
     mark(cpu, slot->timeline, from.sender, station, now);
 
-    if (station == last_station[from.sender == END_SERVER]) {
+    if (station == slot->last) {
         complete(cpu, slot, station, now);
     } else {
         slot->when = now;
         slot->events = cpu->events;
-        slot->cpu = cpu->cpu;
         slot->station = station;
     }
 }
@@ -122,12 +119,11 @@ static __always_inline int at_function(struct sk_buff *skb, u32 point) {
 
     if (!cpu)
         return 0;
-    slot = find(address_of(cpu, skb));
-    if (!slot)
-        return 0;
-    arrive(cpu, slot, device_station(role_of(skb->dev), point));
     if (point == POINT_NETIF_RX)
         cpu->net_rx.enqueued = 1;
+    slot = find(address_of(cpu, skb));
+    if (slot)
+        arrive(cpu, slot, device_station(role_of(skb->dev), point));
     return 0;
 }
 
@@ -140,6 +136,8 @@ static __always_inline int at_kprobe(struct sk_buff *skb, u32 point) {
 
     if (!cpu)
         return 0;
+    if (point == POINT_NETIF_RX)
+        cpu->net_rx.enqueued = 1;
     slot = find((u64)skb);
     if (!slot)
         return 0;
@@ -148,8 +146,6 @@ static __always_inline int at_kprobe(struct sk_buff *skb, u32 point) {
     else
         role = BPF_CORE_READ(skb, dev, ifindex) - LAB_IFINDEX;
     arrive(cpu, slot, device_station(role < ROLES ? role : ROLE_ELSEWHERE, point));
-    if (point == POINT_NETIF_RX)
-        cpu->net_rx.enqueued = 1;
     return 0;
 }
 
@@ -211,7 +207,6 @@ static __always_inline void enter(struct cpu_area *cpu, struct sk_buff *skb, u64
         way->seq = message;
         way->begun_when = now;
         way->begun_events = cpu->events;
-        way->begun_cpu = cpu->cpu;
         way->begun = 1;
         way->rx_when = 0;
         way->complete = payload.seq + message_bytes[end];
@@ -226,11 +221,10 @@ static __always_inline void enter(struct cpu_area *cpu, struct sk_buff *skb, u64
         struct origin sent = {.when = flow->end[end].send_when,
                               .events = flow->end[end].send_events,
                               .station = end_station(end, MOMENT_APP_SEND),
-                              .cpu = flow->end[end].send_cpu,
                               .sender = end};
 
         end_stretch(cpu, &sent, station, now);
-        if (mutation == MUTATION_SEND_REUSED && message % 100 == 0)
+        if (mutation == MUTATION_SEND_REUSED && (message & 127) == 0)
             end_stretch(cpu, &sent, station, now);
     }
     if (way->sent != way->complete) {
@@ -238,11 +232,7 @@ static __always_inline void enter(struct cpu_area *cpu, struct sk_buff *skb, u64
         return;
     }
     if (!first) {
-        struct origin begun = {.when = way->begun_when,
-                               .events = way->begun_events,
-                               .station = station,
-                               .cpu = way->begun_cpu,
-                               .sender = end};
+        struct origin begun = {.when = way->begun_when, .events = way->begun_events, .station = station, .sender = end};
 
         end_stretch(cpu, &begun, station, now);
     }
@@ -255,9 +245,9 @@ static __always_inline void enter(struct cpu_area *cpu, struct sk_buff *skb, u64
     slot->when = now;
     slot->events = cpu->events;
     slot->flow = flow->index;
-    slot->cpu = cpu->cpu;
     slot->timeline = timeline_of(flow, message);
     slot->station = station;
+    slot->last = last_station[end];
     slot->sender = end;
     barrier();
     slot->skb = address;
@@ -354,9 +344,16 @@ int BPF_KPROBE(netif_rx_kprobe, struct sk_buff *skb)
 
 // ---- NET_RX: the softirq that empties the backlog
 
+// Numerical Recipes' linear congruential generator; its upper bits are the random ones.
+static __always_inline bool is_timed(struct cpu_area *cpu) {
+    cpu->chance = cpu->chance * 1664525 + 1013904223;
+    return !(cpu->chance >> 16 & (TIMED_RUNS - 1));
+}
+
 SEC("?tp_btf/softirq_raise")
 int BPF_PROG(softirq_raise, unsigned int vector)
 {
+    struct softirq_state *run;
     struct cpu_area *cpu;
 
     if (vector != NET_RX_SOFTIRQ)
@@ -364,14 +361,16 @@ int BPF_PROG(softirq_raise, unsigned int vector)
     cpu = this_cpu();
     if (!cpu)
         return 0;
-    cpu->net_rx.raises++;
-    // With sampling only raises by a followed packet are timed, as hardly any other will be that of a run that counts.
-    if (!cpu->net_rx.raised_when && (cpu->net_rx.enqueued || cpu->sample_limit == ~0U)) {
-        cpu->net_rx.raised_when = bpf_ktime_get_ns();
-        cpu->net_rx.raised_inline = cpu->net_rx.enqueued;
-        cpu->net_rx.raiser = bpf_get_current_task();
+    run = &cpu->net_rx;
+    run->raises++;
+    if (!run->pending) {
+        run->pending = 1;
+        run->raised_inline = run->enqueued;
+        run->raiser = bpf_get_current_task();
+        if (is_timed(cpu))
+            run->raised_when = bpf_ktime_get_ns();
     }
-    cpu->net_rx.enqueued = 0;
+    run->enqueued = 0;
     return 0;
 }
 
@@ -381,6 +380,13 @@ static __always_inline bool in_ksoftirqd(void) {
     bpf_get_current_comm(comm, sizeof(comm));
     return comm[0] == 'k' && comm[1] == 's' && comm[2] == 'o' && comm[3] == 'f' && comm[4] == 't' && comm[5] == 'i' &&
            comm[6] == 'r' && comm[7] == 'q' && comm[8] == 'd' && comm[9] == '/';
+}
+
+// The run that is under way has a followed packet, so it is one that counts.
+static __always_inline void handle(struct softirq_state *run) {
+    run->handled = 1;
+    if (run->context == TALLY_NET_RX_OTHER && in_ksoftirqd())
+        run->context = TALLY_NET_RX_KSOFTIRQD;
 }
 
 SEC("?tp_btf/softirq_entry")
@@ -396,14 +402,17 @@ int BPF_PROG(softirq_entry, unsigned int vector)
         return 0;
     run = &cpu->net_rx;
     run->handled = 0;
-    run->context = TALLY_NET_RX_OTHER;
-    if (!run->raised_when && cpu->sample_limit != ~0U)
-        return 0;
-    run->entered_when = bpf_ktime_get_ns();
-    if (run->raised_inline && run->raiser == bpf_get_current_task())
-        run->context = TALLY_NET_RX_INLINE;
-    else if (in_ksoftirqd())
-        run->context = TALLY_NET_RX_KSOFTIRQD;
+    run->context =
+        run->raised_inline && run->raiser == bpf_get_current_task() ? TALLY_NET_RX_INLINE : TALLY_NET_RX_OTHER;
+    run->raised = run->raises;
+    run->entered_when = 0;
+    if (run->raised_when) {
+        run->entered_when = bpf_ktime_get_ns();
+        run->waited = run->entered_when - run->raised_when;
+    }
+    run->raised_when = 0;
+    run->raises = 0;
+    run->pending = 0;
     return 0;
 }
 
@@ -422,16 +431,16 @@ int BPF_PROG(softirq_exit, unsigned int vector)
     if (run->handled) {
         u32 context = run->context;
 
-        if (run->entered_when)
-            measure(cpu, EDGE_NET_RX_RUN, bpf_ktime_get_ns() - run->entered_when);
-        if (run->entered_when && run->raised_when)
-            measure(cpu, EDGE_NET_RX_WAIT, run->entered_when - run->raised_when);
-        cpu->tallies[TALLY_NET_RX_RAISED] += run->raises;
+        if (run->entered_when) {
+            measure(edge_at(cpu, EDGE_NET_RX_RUN), bpf_ktime_get_ns() - run->entered_when);
+            measure(edge_at(cpu, EDGE_NET_RX_WAIT), run->waited);
+        }
+        cpu->tallies[TALLY_NET_RX_RAISED] += run->raised;
         count(cpu, TALLY_NET_RX_RUNS);
         if (context < TALLIES)
             count(cpu, context);
     }
-    __builtin_memset(run, 0, sizeof(*run));
+    run->context = 0;
     return 0;
 }
 
@@ -448,7 +457,8 @@ int BPF_PROG(netif_receive_skb, struct sk_buff *skb)
     slot = find(address_of(cpu, skb));
     if (!slot)
         return 0;
-    cpu->net_rx.handled = 1;
+    if (!cpu->net_rx.handled)
+        handle(&cpu->net_rx);
     arrive(cpu, slot, device_station(role_of(skb->dev), POINT_RECEIVE));
     return 0;
 }
@@ -475,14 +485,12 @@ static __always_inline void deliver(struct cpu_area *cpu, struct flow *flow, u32
     from.when = way->rx_when;
     from.events = way->rx_events;
     from.station = way->rx_station;
-    from.cpu = way->rx_cpu;
     from.sender = other(end);
     end_stretch(cpu, &from, station, now);
     mark(cpu, way->timeline, from.sender, station, now);
     way->rx_when = 0;
     flow->end[end].ready_when = now;
     flow->end[end].ready_events = cpu->events;
-    flow->end[end].ready_cpu = cpu->cpu;
     flow->end[end].ready_seq = way->seq;
 }
 
@@ -496,6 +504,9 @@ static __always_inline int data_ready(const struct sock *sk, const struct socket
         return 0;
     flow = flow_of(name, end);
     if (!flow)
+        return 0;
+    // With sampling hardly any message is one that is waited for.
+    if (!flow->way[other(end)].rx_when && cpu->sample_limit != ~0U)
         return 0;
     bpf_probe_read_kernel(&received, sizeof(received), &((const struct tcp_sock *)sk)->rcv_nxt);
     if (received == flow->way[other(end)].complete)
@@ -559,7 +570,9 @@ static __always_inline void drop(struct sk_buff *skb, u32 reason) {
     if (!slot)
         return;
     slot->skb = 0;
-    cpu->dropped[reason < DROP_UNNAMED || reason == DROP_CONSUMED ? reason : DROP_UNNAMED]++;
+    if (reason >= DROP_UNNAMED && reason != DROP_CONSUMED)
+        reason = DROP_UNNAMED;
+    cpu->dropped[BOUNDED(reason, DROP_REASONS)]++;
 }
 
 // Written out, because the reason is an argument only since 5.17, and older kernels refuse to have it read.

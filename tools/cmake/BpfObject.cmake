@@ -9,9 +9,9 @@ else()
   message(FATAL_ERROR "kprobes are written for x86-64 and arm64, not for ${CMAKE_SYSTEM_PROCESSOR}")
 endif()
 
-# -mcpu=v2: what clang 14 takes by default and 5.10 understands; later compilers go further by default.
+# -mcpu=v3: what clang 14 takes by default and 5.10 understands; later compilers go further by default.
 # BPF_PROG() makes a parameter of its own that few programs use.
-set(BPF_FLAGS -I${CMAKE_SOURCE_DIR}/bpf -g -O2 -target bpf -mcpu=v2 -D__TARGET_ARCH_${BPF_ARCH} -Wall -Wextra -Werror -Wno-unused-parameter)
+set(BPF_FLAGS -I${CMAKE_SOURCE_DIR}/bpf -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_${BPF_ARCH} -Wall -Wextra -Werror -Wno-unused-parameter)
 
 function(bpf_object name source)
   set(source ${CMAKE_CURRENT_SOURCE_DIR}/${source})

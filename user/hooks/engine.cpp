@@ -157,13 +157,13 @@ public:
                                               {from_cpu.to},
                                               {}});
                 Edge &edge = snapshot.edges[entry->second];
-                edge.time.merge(from_cpu.time, cpu.buckets[i]);
+                edge.time.merge(from_cpu.time, from_cpu.buckets);
                 edge.events += from_cpu.events;
                 edge.other_cpu += from_cpu.other_cpu;
             }
-            snapshot.net_rx_wait.merge(cpu.edges[EDGE_NET_RX_WAIT].time, cpu.buckets[EDGE_NET_RX_WAIT]);
-            snapshot.net_rx_run.merge(cpu.edges[EDGE_NET_RX_RUN].time, cpu.buckets[EDGE_NET_RX_RUN]);
-            snapshot.events += cpu.events;
+            snapshot.net_rx_wait.merge(cpu.edges[EDGE_NET_RX_WAIT].time, cpu.edges[EDGE_NET_RX_WAIT].buckets);
+            snapshot.net_rx_run.merge(cpu.edges[EDGE_NET_RX_RUN].time, cpu.edges[EDGE_NET_RX_RUN].buckets);
+            snapshot.events += cpu.events & ((1ULL << EVENT_COUNT_BITS) - 1);
             for (std::size_t i = 0; i < TALLIES; ++i)
                 snapshot.tallies.at(i) += cpu.tallies[i];
             for (std::size_t i = 0; i < DROP_REASONS; ++i)
@@ -236,6 +236,7 @@ private:
     void prepare_areas() {
         std::uint32_t id = 0;
         for (cpu_area &cpu : cpus_.elements()) {
+            cpu.events = std::uint64_t{id} << EVENT_COUNT_BITS;
             cpu.cpu = id++;
             cpu.edges_used = FIRST_EDGE;
             for (edge &edge : cpu.edges)

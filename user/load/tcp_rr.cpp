@@ -187,8 +187,7 @@ public:
     // Right before send() of one that is. Returns the time that it left.
     Nanoseconds leave_send(std::uint64_t message) {
         notes_->send_seq = message;
-        notes_->send_cpu = static_cast<std::uint32_t>(cpu_);
-        notes_->send_events = static_cast<std::uint32_t>(events());
+        notes_->send_events = events();
         notes_->send_when = kernel_clock();
         return notes_->send_when;
     }
@@ -203,18 +202,12 @@ public:
         Nanoseconds when;
         Nanoseconds ready_when;
         std::uint64_t ready_seq;
-        std::uint32_t ready_events;
-        std::uint32_t ready_cpu;
-        std::uint32_t events;
+        std::uint64_t ready_events;
+        std::uint64_t events;
     };
     [[nodiscard]] Receipt take_receipt() const {
         Nanoseconds now = kernel_clock();
-        return {now,
-                notes_->ready_when,
-                notes_->ready_seq,
-                notes_->ready_events,
-                notes_->ready_cpu,
-                static_cast<std::uint32_t>(events())};
+        return {now, notes_->ready_when, notes_->ready_seq, notes_->ready_events, events()};
     }
 
     // Books the wakeup that a receipt ended. False if the kernel never said that this message was ready.
@@ -222,8 +215,9 @@ public:
         if (receipt.ready_seq != message || receipt.when < receipt.ready_when)
             return false;
         hop.time.add(receipt.when - receipt.ready_when);
-        if (receipt.ready_cpu == static_cast<std::uint32_t>(cpu_))
-            hop.events += receipt.events - receipt.ready_events;
+        std::uint64_t between = receipt.events - receipt.ready_events;
+        if (between >> EVENT_COUNT_BITS == 0) // else it was another CPU
+            hop.events += between;
         return true;
     }
 
@@ -589,12 +583,12 @@ private:
             bool followed = traced && server.end.is_sampled(message);
             End::Receipt receipt = {};
             Nanoseconds sent = 0;
-            std::uint32_t events_sent = 0;
+            std::uint64_t events_sent = 0;
             if (traced && !followed)
                 server.end.pass_over(message);
             if (followed) {
                 receipt = server.end.take_receipt();
-                events_sent = static_cast<std::uint32_t>(server.end.events());
+                events_sent = server.end.events();
                 sent = server.end.leave_send(message);
             }
             if (!send_all(socket, buffer.data(), options_.response_bytes))

@@ -35,7 +35,7 @@ interrupted:
 }
 
 static __always_inline struct slot_pair *pair_of(u64 skb) {
-    u32 index = skb * 0x9e3779b97f4a7c15ULL >> (64 - PAIR_BITS);
+    u32 index = pair_index(skb);
 
     return bpf_map_lookup_elem(&slots, &index);
 }

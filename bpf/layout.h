@@ -227,6 +227,11 @@ struct slot_pair {
     struct slot slot[2];
 };
 
+// The pair where an skb's slot is, by Fibonacci hashing: addresses of one slab differ by its object size only.
+VT_INLINE __u32 pair_index(__u64 skb) {
+    return (__u32)(skb * 0x9e3779b97f4a7c15ULL >> (64 - PAIR_BITS));
+}
+
 // ---- flows of the load generator
 
 // In the lab a flow is known by its client's port, CLIENT_PORT + its index, and confirmed by the sockets' cookies.

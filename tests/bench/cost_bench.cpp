@@ -11,7 +11,6 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <fmt/format.h>
-#include <fstream>
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -159,6 +158,77 @@ private:
     lru_bpf *skeleton_ = nullptr;
 };
 
+// A program in one of the lab's namespaces; ended when this object goes.
+class InLab {
+public:
+    InLab(const std::string &netns, const std::vector<std::string> &line) {
+        std::array<int, 2> ends = {};
+        if (pipe(ends.data()) != 0)
+            std::exit(1);
+        process_ = fork();
+        if (process_ == 0) {
+            dup2(ends[1], STDOUT_FILENO);
+            close(ends[0]);
+            close(ends[1]);
+            std::vector<std::string> words = {"ip", "netns", "exec", netns};
+            words.insert(words.end(), line.begin(), line.end());
+            std::vector<char *> arguments;
+            for (std::string &word : words)
+                arguments.push_back(word.data());
+            arguments.push_back(nullptr);
+            execvp("ip", arguments.data());
+            _exit(127);
+        }
+        close(ends[1]);
+        output_ = Fd(ends[0]);
+    }
+    InLab(const InLab &) = delete;
+    InLab &operator=(const InLab &) = delete;
+    ~InLab() {
+        kill(process_, SIGTERM);
+        waitpid(process_, nullptr, 0);
+    }
+
+    // All that it prints until it ends.
+    std::string output() {
+        std::string text;
+        std::array<char, 4096> piece = {};
+        for (ssize_t got = 0; (got = read(output_.get(), piece.data(), piece.size())) > 0;)
+            text.append(piece.data(), static_cast<std::size_t>(got));
+        return text;
+    }
+
+private:
+    pid_t process_ = -1;
+    Fd output_;
+};
+
+// Bulk TCP through the lab by iperf3, with tracing on against off, taking turns.
+void measure_bulk(const Session &session, int rounds) {
+    const Lab &lab = session.lab();
+    InLab server(lab.server().name(), {"iperf3", "-s"});
+    sleep(1);
+    auto rate = [&] { // Gbit/s
+        InLab client(lab.client().name(), {"iperf3", "-c", lab.server_address(), "-t", "1", "-J"});
+        nlohmann::json result = nlohmann::json::parse(client.output(), nullptr, false);
+        constexpr double giga = 1e9;
+        return result.is_discarded() ? 0 : result["end"]["sum_received"]["bits_per_second"].get<double>() / giga;
+    };
+    std::vector<double> off;
+    std::vector<double> on;
+    std::vector<double> ratios;
+    for (int round = 0; round < rounds; ++round) {
+        off.push_back(rate());
+        or_exit(session.engine().attach());
+        on.push_back(rate());
+        session.engine().detach();
+        ratios.push_back(on.back() / off.back());
+    }
+    Interval interval = median_interval(ratios);
+    fmt::print("bulk TCP: untraced {:.1f} Gbit/s, traced {:.1f} Gbit/s, ratio {:.3f} ({:.3f} to {:.3f}), {} rounds\n",
+               *median(off), *median(on), *median(ratios), interval.low, interval.high, rounds);
+}
+
 // Another process, which says on its stdout when it is attached.
 class Bpftrace : public Variant {
 public:
@@ -203,6 +273,19 @@ private:
     Fd output_;
 };
 
+// What the verifier and the JIT made of vethtrace's programs.
+nlohmann::json describe_programs(const Session &session) {
+    nlohmann::json programs;
+    for (int program : session.engine().programs()) {
+        bpf_prog_info info = {};
+        __u32 size = sizeof(info);
+        if (bpf_obj_get_info_by_fd(program, &info, &size) != 0)
+            continue;
+        programs[info.name] = {{"verified_instructions", info.verified_insns}, {"bytes", info.xlated_prog_len}};
+    }
+    return programs;
+}
+
 struct Row {
     std::vector<double> added;    // ns per transaction, one for each round
     std::vector<double> of_floor; // the same as a ratio to the floor of its round
@@ -217,6 +300,8 @@ struct Options {
     std::uint32_t sample = 64;
     std::string bpftrace; // its script; empty: without
     bool json = false;
+    bool programs = false;
+    bool bulk = false;
 };
 
 double mean_rtt(Session &session, const Options &options, bool notes) {
@@ -262,12 +347,23 @@ int main(int argc, char **argv) {
     app.add_option("--sample", options.sample)->capture_default_str();
     app.add_option("--bpftrace", options.bpftrace, "script of the peer");
     app.add_flag("--json", options.json);
+    app.add_flag("--bulk", options.bulk, "bulk TCP by iperf3 instead");
+    app.add_flag("--programs", options.programs, "only the size of the programs, as JSON");
     CLI11_PARSE(app, argc, argv);
 
     std::atomic<bool> stop = false;
     RunOptions run;
     run.load.client_cpu = run.load.server_cpu = options.cpu;
     std::unique_ptr<Session> session = or_exit(Session::open(run, stop, [](const std::string &) {}));
+
+    if (options.bulk) {
+        measure_bulk(*session, options.rounds);
+        return 0;
+    }
+    if (options.programs) {
+        std::cout << describe_programs(*session).dump(2) << '\n';
+        return 0;
+    }
 
     // r0 = 0; exit, and the same after one reading of the clock.
     const std::array<bpf_insn, 3> clock_body = {

@@ -32,5 +32,19 @@ TEST(Median, IsTheMiddleOne) {
     EXPECT_EQ(median({}), std::nullopt);
 }
 
+// Ranks of the sign test: of nine samples one at either end may be left out (P(B(9, 1/2) <= 1) = 10/512 = 1.95 %), of
+// eight none (P(B(8, 1/2) <= 1) = 9/256 = 3.5 %).
+TEST(MedianInterval, LeavesOutWhatTheSignTestAllows) {
+    Interval nine = median_interval({9, 1, 8, 2, 7, 3, 6, 4, 5});
+    EXPECT_EQ(nine.low, 2);
+    EXPECT_EQ(nine.high, 8);
+    Interval eight = median_interval({1, 2, 3, 4, 5, 6, 7, 8});
+    EXPECT_EQ(eight.low, 1);
+    EXPECT_EQ(eight.high, 8);
+    Interval one = median_interval({5});
+    EXPECT_EQ(one.low, 5);
+    EXPECT_EQ(one.high, 5);
+}
+
 } // namespace
 } // namespace vethtrace

@@ -24,4 +24,9 @@ trace veth.wire.again --mode veth
 trace veth.wire.functions --mode veth --no-hook tracepoint:netif_rx --no-hook tracepoint:sk_data_ready
 trace veth.wire.kprobes --mode veth --no-hook fentry --no-hook tracepoint:netif_rx --no-hook tracepoint:sk_data_ready
 vethtrace features --json >features.json
+# What looking costs, in instructions: twice, as a measurement that does not repeat is none.
+for turn in once again; do
+    chrt -b 0 cost_bench --rounds 5 --count 1000 --json >"cost.$turn.json" 2>"cost.$turn.err"
+done
+cost_bench --programs >programs.json
 exit 0

@@ -3,30 +3,19 @@
 // What came of matrix.sh in a machine with a stock kernel. The machine counts instructions as time, so its figures
 // repeat, and small differences can be asserted.
 #include "native/native.hpp"
+#include "vm/results.hpp"
 
 #include <cmath>
-#include <cstdlib>
-#include <fstream>
 #include <map>
-#include <sstream>
 
 namespace vethtrace::test {
 namespace {
 
 constexpr double transactions = 2000;
 
-std::string read_file(const std::string &name) {
-    const char *results = std::getenv("VETHTRACE_VM_RESULTS"); // set for each kernel by CMake
-    std::ifstream file(std::string(results == nullptr ? "." : results) + "/" + name);
-    std::ostringstream text;
-    text << file.rdbuf();
-    return text.str();
-}
-
 nlohmann::json result_of(const std::string &name) {
-    EXPECT_EQ(read_file(name + ".status"), "0\n")
-        << read_file(name + ".err") << read_file(name + ".json").substr(0, 500);
-    nlohmann::json json = nlohmann::json::parse(read_file(name + ".json"), nullptr, false);
+    EXPECT_EQ(vm_file(name + ".status"), "0\n") << vm_file(name + ".err") << vm_file(name + ".json").substr(0, 500);
+    nlohmann::json json = vm_json(name + ".json");
     EXPECT_FALSE(json.is_discarded());
     EXPECT_EQ(schema_errors("run-1", json), "");
     return json;
@@ -221,7 +210,7 @@ TEST(Modes, AreInTheOrderOfTheirWays) {
 }
 
 TEST(Features, NameAHookForEveryLadder) {
-    nlohmann::json features = nlohmann::json::parse(read_file("features.json"), nullptr, false);
+    nlohmann::json features = vm_json("features.json");
     ASSERT_FALSE(features.is_discarded());
     EXPECT_EQ(schema_errors("features-1", features), "");
     for (const auto &ladder : features["ladders"])

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "report/json.hpp"
 
+#include "core/footprint.hpp"
 #include "core/version.hpp"
 
 #include <algorithm>
@@ -220,7 +221,9 @@ Json to_json(const std::vector<Choice> &choices, const Environment &environment)
     return {{"schema", "vethtrace.features/1"},
             {"tool", tool_json(environment)},
             {"environment", environment_json(environment)},
-            {"ladders", std::move(ladders)}};
+            {"ladders", std::move(ladders)},
+            {"memory",
+             {{"bytes_of_each_cpu", map_bytes_of_each_cpu}, {"bytes_shared_with_one_flow", map_bytes_shared(1, 0)}}}};
 }
 
 std::string to_text(const Json &json, bool pretty) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "report/text.hpp"
 
+#include "core/footprint.hpp"
 #include "core/version.hpp"
 
 #include <algorithm>
@@ -282,7 +283,9 @@ std::string to_text(const std::vector<Choice> &choices, const Environment &envir
                 out +=
                     painted(fmt::format("   {:<28} {}", attempt.rung.text(), attempt.result), Tone::dim, style) + "\n";
     }
-    return out;
+    constexpr std::size_t kibi = 1024;
+    return out + fmt::format(" memory of the maps: {} KiB for each of {} CPUs, {} KiB for all (one flow)\n",
+                             map_bytes_of_each_cpu / kibi, environment.cpus, map_bytes_shared(1, 0) / kibi);
 }
 
 } // namespace vethtrace

@@ -60,7 +60,8 @@ std::uint32_t sample_within(double limit, double none_followed, double all_follo
         return 1;
     if (none_followed >= limit)
         return most;
-    double one_in = std::ceil((all_followed - none_followed) / (limit - none_followed));
+    constexpr double rounding = 1e-9; // of the arithmetic, not of the measurement
+    double one_in = std::ceil((all_followed - none_followed) / (limit - none_followed) - rounding);
     return static_cast<std::uint32_t>(std::clamp(one_in, 1.0, static_cast<double>(most)));
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -11,14 +12,18 @@
 
 namespace vethtrace::test {
 
+// The folder of results; its last part is the kernel.
+inline std::filesystem::path vm_results() {
+    const char *results = std::getenv("VETHTRACE_VM_RESULTS");
+    return results == nullptr ? "." : results;
+}
+
 inline std::string vm_kernel() {
-    const char *name = std::getenv("VETHTRACE_VM_KERNEL");
-    return name == nullptr ? "" : name;
+    return vm_results().filename();
 }
 
 inline std::string vm_file(const std::string &name) {
-    const char *results = std::getenv("VETHTRACE_VM_RESULTS");
-    std::ifstream file(std::string(results == nullptr ? "." : results) + "/" + name);
+    std::ifstream file(vm_results() / name);
     std::ostringstream text;
     text << file.rdbuf();
     return text.str();

@@ -68,24 +68,47 @@ struct payload {
     u32 bytes;
 };
 
+// Since 6.2 a number can be taken for a pointer to a kernel type and read from like any other; before, and in a
+// kprobe's case only there, a helper has to copy what is read. Set by user space.
+const volatile bool can_cast;
+extern void *bpf_rdonly_cast(const void *object, u32 type) __ksym __weak;
+
 // Reads the TCP header of an skb whose data begins at that header or at one before it.
 static __always_inline bool read_payload(struct sk_buff *skb, struct payload *payload) {
+    enum { OFFSET_BYTE = 12 }; // of the payload, in its upper four bits, counted in 32-bit words
     unsigned char *head = skb->head;
     u32 transport = skb->transport_header;
     u32 before = transport - (u32)(skb->data - head);
-    struct {
-        __be16 source, dest;
-        __be32 seq, ack;
-        u8 offset; // of the payload, in its upper four bits, counted in 32-bit words
-        u8 flags;
-        u16 window;
-    } tcp;
+    u8 offset;
 
-    if (bpf_probe_read_kernel(&tcp, sizeof(tcp), head + transport))
-        return false;
-    payload->seq = bpf_ntohl(tcp.seq);
-    payload->bytes = skb->len - before - (tcp.offset >> 4) * 4;
+    if (can_cast) {
+        const struct tcphdr *tcp = bpf_rdonly_cast(head + transport, bpf_core_type_id_kernel(struct tcphdr));
+
+        payload->seq = bpf_ntohl(tcp->seq);
+        offset = ((const u8 *)tcp)[OFFSET_BYTE];
+    } else {
+        u8 tcp[OFFSET_BYTE + 4];
+
+        if (bpf_probe_read_kernel(tcp, sizeof(tcp), head + transport))
+            return false;
+        payload->seq = bpf_ntohl(*(__be32 *)&tcp[4]);
+        offset = tcp[OFFSET_BYTE];
+    }
+    payload->bytes = skb->len - before - (offset >> 4) * 4;
     return true;
+}
+
+// The TCP sequence number up to which everything has been received.
+static __always_inline u32 received_up_to(const struct sock *sk) {
+    u32 received = 0;
+
+    if (can_cast) {
+        const struct tcp_sock *tcp = bpf_rdonly_cast(sk, bpf_core_type_id_kernel(struct tcp_sock));
+
+        return tcp->rcv_nxt;
+    }
+    bpf_probe_read_kernel(&received, sizeof(received), &((const struct tcp_sock *)sk)->rcv_nxt);
+    return received;
 }
 
 #endif

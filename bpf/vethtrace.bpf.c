@@ -497,7 +497,7 @@ static __always_inline void deliver(struct cpu_area *cpu, struct flow *flow, u32
 // Called when bytes have become readable: is the stream complete up to the last byte of the message?
 static __always_inline int data_ready(const struct sock *sk, const struct socket_name *name) {
     struct cpu_area *cpu = this_cpu();
-    u32 end = end_of(name), received = 0;
+    u32 end = end_of(name);
     struct flow *flow;
 
     if (!cpu)
@@ -508,8 +508,7 @@ static __always_inline int data_ready(const struct sock *sk, const struct socket
     // With sampling hardly any message is one that is waited for.
     if (!flow->way[other(end)].rx_when && cpu->sample_limit != ~0U)
         return 0;
-    bpf_probe_read_kernel(&received, sizeof(received), &((const struct tcp_sock *)sk)->rcv_nxt);
-    if (received == flow->way[other(end)].complete)
+    if (received_up_to(sk) == flow->way[other(end)].complete)
         deliver(cpu, flow, end, MOMENT_DATA_READY);
     return 0;
 }

@@ -195,6 +195,7 @@ private:
         constants.timelines_wanted = options_.timelines;
         constants.timeline_stride = std::max<std::uint64_t>(options_.timeline_stride, 1);
         constants.mutation = options_.mutation;
+        constants.can_cast = options_.can_cast;
         // The tracepoint at transmit speaks for those devices whose own function is not hooked.
         for (const Step &step : options_.way.steps()) {
             std::optional<std::string> ladder = ladder_name(options_.way, step.station);

@@ -23,6 +23,7 @@ struct EngineOptions {
     std::array<std::uint32_t, layout::ENDS> netns = {}; // inode numbers of the namespaces, by end
     std::array<std::uint32_t, layout::ENDS> message_bytes = {1, 1};
     std::uint32_t flows = 1;
+    bool can_cast = false;    // see Features
     std::uint32_t sample = 1; // follow one message in so many
     std::uint32_t timelines = 0;
     std::uint64_t timeline_stride = 1;

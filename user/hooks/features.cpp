@@ -139,6 +139,10 @@ std::vector<Choice> Features::choose_all(const std::vector<Ladder> &ladders, con
     return choices;
 }
 
+bool Features::can_cast() const {
+    return btf__find_by_name_kind(implementation_->kernel(), "bpf_rdonly_cast", BTF_KIND_FUNC) > 0;
+}
+
 std::vector<std::string> Features::drop_reasons() const {
     std::vector<std::string> names;
     const btf *types = implementation_->kernel();

@@ -30,6 +30,9 @@ public:
     [[nodiscard]] Choice choose(const Ladder &ladder, const Denied &denied);
     [[nodiscard]] std::vector<Choice> choose_all(const std::vector<Ladder> &ladders, const Denied &denied);
 
+    // Whether programs may call bpf_rdonly_cast(): since 6.2.
+    [[nodiscard]] bool can_cast() const;
+
     // The names of enum skb_drop_reason by value; empty before 5.17.
     [[nodiscard]] std::vector<std::string> drop_reasons() const;
 

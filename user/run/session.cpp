@@ -17,7 +17,7 @@ Result<Hooks> choose_hooks(Way &way, const Denied &denied) {
     Result<Features> features = Features::read();
     if (!features)
         return tl::unexpected(features.error());
-    Hooks hooks{features->choose_all(ladders_for(way), denied), features->drop_reasons()};
+    Hooks hooks{features->choose_all(ladders_for(way), denied), features->drop_reasons(), features->can_cast()};
     if (Result<void> complete = check_required(hooks.choices); !complete)
         return tl::unexpected(complete.error());
     for (const Choice &choice : hooks.choices)
@@ -37,6 +37,7 @@ Result<std::unique_ptr<Engine>> Session::another_engine(const RunOptions &option
                          .netns = {lab_->client().inode(), lab_->server().inode()},
                          .message_bytes = {options.load.request_bytes, options.load.response_bytes},
                          .flows = options.load.flows,
+                         .can_cast = hooks_.can_cast,
                          .sample = options.sample,
                          .timelines = options.timelines,
                          .timeline_stride = 1,

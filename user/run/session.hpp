@@ -16,6 +16,7 @@ namespace vethtrace {
 struct Hooks {
     std::vector<Choice> choices;
     std::vector<std::string> drop_reasons;
+    bool can_cast = false;
     double kprobe_extra_ns = 0; // 0 where none is used
 
     [[nodiscard]] const Choice *of(const Way &way, Station station) const {

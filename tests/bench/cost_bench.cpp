@@ -59,6 +59,7 @@ public:
     virtual void attach() {}
     virtual void detach() {}
     [[nodiscard]] virtual bool leaves_notes() const { return false; }
+    [[nodiscard]] virtual bool has_programs() const { return true; } // whose run time is known
     [[nodiscard]] virtual RunTime run_time() const { return {}; }
 
 private:
@@ -126,6 +127,7 @@ private:
 class NotesOnly : public Variant {
 public:
     NotesOnly() : Variant("the load's own notes") {}
+    [[nodiscard]] bool has_programs() const override { return false; }
     [[nodiscard]] bool leaves_notes() const override { return true; }
 };
 
@@ -233,6 +235,7 @@ void measure_bulk(const Session &session, int rounds) {
 class Bpftrace : public Variant {
 public:
     explicit Bpftrace(std::string script) : Variant("bpftrace"), script_(std::move(script)) {}
+    [[nodiscard]] bool has_programs() const override { return false; } // of its own
 
     void attach() override {
         std::array<int, 2> line = {};
@@ -287,9 +290,9 @@ nlohmann::json describe_programs(const Session &session) {
 }
 
 struct Row {
-    std::vector<double> added;    // ns per transaction, one for each round
-    std::vector<double> of_floor; // the same as a ratio to the floor of its round
-    double ns_per_event = 0;
+    std::vector<double> added;        // ns per transaction, one for each round
+    std::vector<double> of_floor;     // the same as a ratio to the floor of its round
+    std::vector<double> ns_per_event; // by bpf_stats, one for each round
     double events_per_transaction = 0;
 };
 
@@ -304,8 +307,10 @@ struct Options {
     bool bulk = false;
 };
 
+constexpr std::uint64_t warmup = 200;
+
 double mean_rtt(Session &session, const Options &options, bool notes) {
-    Stretch stretch{.warmup = 200, .count = options.count, .duration = {}, .traced = notes};
+    Stretch stretch{.warmup = warmup, .count = options.count, .duration = {}, .traced = notes};
     StretchResult result = or_exit(session.load().run(stretch));
     return *result.rtt.mean();
 }
@@ -332,7 +337,7 @@ void print_table(const std::vector<std::unique_ptr<Variant>> &variants, std::map
         std::string against = rows.contains("bpftrace") ? fmt::format("{:.2f}", added / median_of("bpftrace")) : "-";
         fmt::print("{:<24} {:>6.0f} ns {:>8.0f} to {:>5.0f} ns {:>9.2f} {:>12} {:>10.1f} {:>10.1f}\n", variant->name(),
                    added, interval.low, interval.high, added / floor, against, row.events_per_transaction,
-                   row.ns_per_event);
+                   median(row.ns_per_event).value_or(0));
     }
 }
 
@@ -405,14 +410,20 @@ int main(int argc, char **argv) {
 
     // Apart from the rounds, because to measure the run time of programs takes time itself.
     Fd stats(bpf_enable_stats(BPF_STATS_RUN_TIME));
-    for (const auto &variant : variants) {
-        variant->attach();
-        (void)mean_rtt(*session, options, variant->leaves_notes());
-        RunTime time = variant->run_time();
-        variant->detach();
-        Row &row = rows[variant->name()];
-        row.ns_per_event = time.runs == 0 ? 0 : static_cast<double>(time.ns) / static_cast<double>(time.runs);
-        row.events_per_transaction = static_cast<double>(time.runs) / static_cast<double>(options.count + 200);
+    for (int round = 0; round < options.rounds; ++round) {
+        for (const auto &variant : variants) {
+            if (!variant->has_programs())
+                continue;
+            variant->attach();
+            RunTime before = variant->run_time();
+            (void)mean_rtt(*session, options, variant->leaves_notes());
+            RunTime after = variant->run_time();
+            variant->detach();
+            Row &row = rows[variant->name()];
+            auto runs = static_cast<double>(after.runs - before.runs);
+            row.ns_per_event.push_back(static_cast<double>(after.ns - before.ns) / runs);
+            row.events_per_transaction = runs / static_cast<double>(options.count + warmup);
+        }
     }
     stats = Fd();
 
@@ -427,7 +438,7 @@ int main(int argc, char **argv) {
         json["variants"].push_back({{"name", variant->name()},
                                     {"added_ns", *median(row.added)},
                                     {"added_ci95_ns", {interval.low, interval.high}},
-                                    {"ns_per_event", row.ns_per_event},
+                                    {"ns_per_event", median(row.ns_per_event).value_or(0)},
                                     {"events_per_transaction", row.events_per_transaction}});
     }
     std::cout << json.dump(2) << '\n';

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // The load generator against the plainest loop that does the same: send a byte, receive a byte. Both in the same veth
-// lab, on one CPU, taking turns; prints the ratio of their median rates.
+// lab, on one CPU and on two, with few flows and many, taking turns; prints the ratios of their rates.
 #include "core/statistics.hpp"
 #include "lab/lab.hpp"
 #include "load/tcp_rr.hpp"
 
+#include <algorithm>
 #include <arpa/inet.h>
+#include <barrier>
 #include <chrono>
 #include <fmt/format.h>
 #include <netinet/tcp.h>
@@ -37,10 +39,10 @@ void no_delay(int socket) {
 // A connection with a server thread that answers each byte with a byte.
 class PlainLoop {
 public:
-    PlainLoop(const Lab &lab, int cpu) {
+    PlainLoop(const Lab &lab, std::uint16_t port, int server_cpu) {
         sockaddr_in address = {};
         address.sin_family = AF_INET;
-        address.sin_port = htons(plain_port);
+        address.sin_port = htons(port);
         inet_pton(AF_INET, lab.server_address().c_str(), &address.sin_addr);
         Fd listener;
         {
@@ -59,8 +61,8 @@ public:
         server_ = Fd(accept(listener.get(), nullptr, nullptr));
         no_delay(client_.get());
         no_delay(server_.get());
-        thread_ = std::thread([this, cpu] {
-            pin(cpu);
+        thread_ = std::thread([this, server_cpu] {
+            pin(server_cpu);
             char byte = 0;
             while (recv(server_.get(), &byte, 1, 0) == 1)
                 if (send(server_.get(), &byte, 1, 0) != 1)
@@ -74,20 +76,6 @@ public:
         thread_.join();
     }
 
-    // Transactions per second, by a client thread on the given CPU.
-    double run(int cpu) {
-        double rate = 0;
-        std::thread([&] {
-            pin(cpu);
-            ask(transactions / 10);
-            auto begin = std::chrono::steady_clock::now();
-            ask(transactions);
-            rate = transactions / std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-        }).join();
-        return rate;
-    }
-
-private:
     void ask(std::uint64_t count) const {
         char byte = 0;
         for (std::uint64_t i = 0; i < count; ++i)
@@ -95,10 +83,65 @@ private:
                 std::abort();
     }
 
+private:
     Fd client_;
     Fd server_;
     std::thread thread_;
 };
+
+// Transactions per second of all loops together, each with a client thread on the given CPU.
+double plain_rate(const std::vector<std::unique_ptr<PlainLoop>> &loops, int cpu) {
+    std::uint64_t each = transactions / loops.size();
+    std::barrier ready(static_cast<std::ptrdiff_t>(loops.size()));
+    std::vector<double> seconds(loops.size());
+    std::vector<std::thread> threads;
+    for (std::size_t i = 0; i < loops.size(); ++i)
+        threads.emplace_back([&, i] {
+            pin(cpu);
+            loops[i]->ask(each / 10);
+            ready.arrive_and_wait();
+            auto begin = std::chrono::steady_clock::now();
+            loops[i]->ask(each);
+            seconds[i] = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+        });
+    for (std::thread &thread : threads)
+        thread.join();
+    return static_cast<double>(each * loops.size()) / *std::max_element(seconds.begin(), seconds.end());
+}
+
+double our_rate(TcpRr &load) {
+    auto result = load.run({.warmup = transactions / 10, .count = transactions});
+    if (!result)
+        std::abort();
+    return static_cast<double>(result->rtt.count()) * 1e9 / static_cast<double>(result->duration);
+}
+
+void compare(const Lab &lab, std::uint32_t flows, int client_cpu, int server_cpu) {
+    std::atomic<bool> stop = false;
+    LoadOptions options{.flows = flows, .client_cpu = client_cpu, .server_cpu = server_cpu};
+    auto load = TcpRr::connect(lab.client().fd(), lab.server().fd(), lab.server_address(), options, stop);
+    if (!load) {
+        fmt::print(stderr, "{}\n", load.error().text());
+        std::exit(1);
+    }
+    std::vector<std::unique_ptr<PlainLoop>> loops;
+    for (std::uint32_t i = 0; i < flows; ++i)
+        loops.push_back(std::make_unique<PlainLoop>(lab, static_cast<std::uint16_t>(plain_port + i), server_cpu));
+    std::vector<double> ours;
+    std::vector<double> theirs;
+    std::vector<double> ratios;
+    for (int i = 0; i < rounds; ++i) {
+        bool first = i % 2 == 0; // whoever comes second finds warmer caches
+        double before = first ? our_rate(**load) : 0;
+        theirs.push_back(plain_rate(loops, client_cpu));
+        ours.push_back(first ? before : our_rate(**load));
+        ratios.push_back(ours.back() / theirs.back());
+    }
+    Interval interval = median_interval(ratios);
+    fmt::print("{:>3} flows, {}: load generator {:>6.0f}/s, plain loop {:>6.0f}/s, ratio {:.3f} ({:.3f} to {:.3f})\n",
+               flows, client_cpu == server_cpu ? "one CPU " : "two CPUs", *median(ours), *median(theirs),
+               *median(ratios), interval.low, interval.high);
+}
 
 } // namespace
 
@@ -108,27 +151,11 @@ int main() {
         fmt::print(stderr, "{}\n", lab.error().text());
         return 1;
     }
-    std::atomic<bool> stop = false;
-    LoadOptions options;
-    options.client_cpu = options.server_cpu = static_cast<int>(std::thread::hardware_concurrency()) - 1;
-    auto load = TcpRr::connect((*lab)->client().fd(), (*lab)->server().fd(), (*lab)->server_address(), options, stop);
-    if (!load) {
-        fmt::print(stderr, "{}\n", load.error().text());
-        return 1;
+    int last = static_cast<int>(std::thread::hardware_concurrency()) - 1;
+    for (std::uint32_t flows : {1U, 8U, 64U}) {
+        compare(**lab, flows, last, last);
+        if (last > 0)
+            compare(**lab, flows, last - 1, last);
     }
-    PlainLoop plain(**lab, options.server_cpu);
-    std::vector<double> ours;
-    std::vector<double> theirs;
-    std::vector<double> ratios;
-    for (int i = 0; i < rounds; ++i) {
-        auto result = (*load)->run({.warmup = transactions / 10, .count = transactions});
-        if (!result)
-            return 1;
-        ours.push_back(static_cast<double>(result->rtt.count()) * 1e9 / static_cast<double>(result->duration));
-        theirs.push_back(plain.run(options.client_cpu));
-        ratios.push_back(ours.back() / theirs.back());
-    }
-    fmt::print("load generator {:.0f}/s, plain loop {:.0f}/s, ratio {:.4f} (medians of {} rounds in turn)\n",
-               *median(ours), *median(theirs), *median(ratios), rounds);
     return 0;
 }

@@ -91,6 +91,27 @@ TEST_F(RunTest, FollowsSingleTransactions) {
     EXPECT_EQ(run["timelines"][1]["transaction"], 333);
 }
 
+TEST_F(RunTest, FollowsOneTransactionInSoManyWhole) {
+    nlohmann::json run = run_json({"--sample", "16", "-c", "40000", "--flows", "4"});
+    expect_good_hops(run, run["load"]["followed"]["transactions"]);
+    EXPECT_EQ(run["load"]["transactions"], 40'000);
+    EXPECT_EQ(run["load"]["sample"], 16);
+    EXPECT_NEAR(run["load"]["followed"]["transactions"].get<double>(), 2500, 250);
+    EXPECT_GT(run["conservation"]["not_followed"]["not_sampled"], 70'000);
+    EXPECT_NEAR(run["softirq"]["net_rx"]["runs_per_transaction"].get<double>(), 2, 0.2);
+}
+
+TEST_F(RunTest, ChoosesARateThatKeepsTheBudget) {
+    nlohmann::json run = run_json({"--max-overhead", "14", "-c", "40000"});
+    nlohmann::json budget = run["observer"]["budget"];
+    EXPECT_EQ(run["load"]["sample"], budget["sample"]);
+    EXPECT_GT(budget["all_followed_ratio"], budget["none_followed_ratio"]);
+    // A second measurement of the same cost on a noisy machine: well below that of following everything, if not all
+    // was.
+    double most = budget["sample"] > 1 ? budget["all_followed_ratio"].get<double>() : 1;
+    EXPECT_LT(run["observer"]["added_ratio"], most);
+}
+
 TEST_F(RunTest, IsNotDisturbedByACapture) {
     Process traced(vethtrace_line({"--mode", "macvlan", "-d", "2", "-j"}));
     std::vector<std::unique_ptr<Process>> captures;

@@ -8,6 +8,7 @@ import dataclasses
 import fcntl
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -23,11 +24,14 @@ class Source:
     """Where a kernel comes from."""
 
     suite: str
+    security: bool = False  # from the security archive
 
 
 AVAILABLE = {
+    "5.10": Source("bullseye-security", security=True),
     "6.1": Source("bookworm"),
     "6.12": Source("trixie"),
+    "newest": Source("trixie-backports"),
 }
 DEFAULT = "6.12"
 
@@ -58,7 +62,7 @@ def fetch(name):
             with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{name}-") as work:
                 unpacked = _download(AVAILABLE[name], pathlib.Path(work))
                 unpacked.rename(target)
-    return own(_only(target, "boot/vmlinuz-*"), _only(target, "lib/modules/*", "usr/lib/modules/*"))
+    return own(_only(target, "boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz", "usr/lib/linux/vmlinuz-*"), _only(target, "lib/modules/*", "usr/lib/modules/*"))
 
 
 def _only(unpacked, *patterns):
@@ -104,12 +108,13 @@ def _download(source, work):
         raise Trouble(f"{KEYRING} is missing", "install debian-archive-keyring")
     apt = _private_apt(source, work)
     _quietly([*apt, "update"], f"suite {source.suite} could not be read")
-    image = _current_image(apt)
-    package = work / "package"
-    package.mkdir()
-    _quietly([*apt, "download", image], f"{image} could not be fetched", directory=package)
+    packages = _current_packages(apt)
+    fetched = work / "packages"
+    fetched.mkdir()
+    _quietly([*apt, "download", *packages], f"{packages[0]} could not be fetched", directory=fetched)
     unpacked = work / "unpacked"
-    _quietly(["dpkg-deb", "-x", next(package.glob("*.deb")), unpacked], f"{image} could not be unpacked")
+    for package in fetched.glob("*.deb"):
+        _quietly(["dpkg-deb", "-x", package, unpacked], f"{package.name} could not be unpacked")
     return unpacked
 
 
@@ -118,7 +123,7 @@ def _private_apt(source, work):
     for folder in ("lists/partial", "archives/partial", "parts"):
         (work / folder).mkdir(parents=True)
     (work / "status").touch()
-    (work / "sources").write_text(f"deb [signed-by={KEYRING}] {_mirror()} {source.suite} main\n")
+    (work / "sources").write_text(f"deb [signed-by={KEYRING}] {_mirror(source.security)} {source.suite} main\n")
     settings = {
         "Dir::State::Lists": work / "lists",
         "Dir::State::Status": work / "status",
@@ -134,28 +139,26 @@ def _private_apt(source, work):
     return ["apt-get", "-qq", *(f"-o{key}={value}" for key, value in settings.items())]
 
 
-def _mirror():
+def _mirror(security):
     """The archive that the machine's own apt uses."""
     sites = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages"], capture_output=True, text=True, check=False
     ).stdout.split()
     for site in sites:
-        if "security" not in site:
+        if site.endswith("security") == security:
             return site
     raise Trouble("the machine's apt has no Debian mirror to fetch kernels from", "use --kernel-image and --modules")
 
 
-def _current_image(apt):
-    """What the metapackage depends on, by a simulated installation."""
-    simulated = _quietly(
-        [*apt, "--simulate", "--no-install-recommends", "-oDebug::NoLocking=1", "install", METAPACKAGE],
-        f"{METAPACKAGE} is not in the suite",
+def _current_packages(apt):
+    """The image that the metapackage depends on and the packages that it is split in since 7.x: binary, modules."""
+    listed = _quietly(
+        ["apt-cache", *apt[1:], "depends", "--recurse", "--important", METAPACKAGE], f"{METAPACKAGE} is not in the suite"
     )
-    for line in simulated.splitlines():
-        words = line.split()
-        if words[:1] == ["Inst"] and words[1].startswith("linux-image-") and words[1] != METAPACKAGE:
-            return words[1]
-    raise Trouble(f"{METAPACKAGE} names no image")
+    packages = [line for line in listed.splitlines() if re.fullmatch(r"linux-(image|binary|modules)-\d\S*", line)]
+    if not packages:
+        raise Trouble(f"{METAPACKAGE} names no image")
+    return packages
 
 
 def _quietly(command, what, directory=None):

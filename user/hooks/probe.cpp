@@ -66,6 +66,10 @@ Result<Probe> attach_fentry(const BtfTarget &function, ProbeBody body) {
         Probe probe{std::move(program), Fd()};
         if (Result<void> attached = attach(probe); !attached)
             return tl::unexpected(attached.error());
+        // A run attaches once for each of its slices; before 5.13 (commit f3a95075549e) the second time was refused.
+        probe.attachment = Fd();
+        if (Result<void> again = attach(probe); !again)
+            return fail("attach", again.error().reason + " at the second time (a kernel before 5.13)");
         return probe;
     });
 }

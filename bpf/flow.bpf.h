@@ -73,9 +73,17 @@ struct payload {
 const volatile bool can_cast;
 extern void *bpf_rdonly_cast(const void *object, u32 type) __ksym __weak;
 
+// What is read of a TCP header, in network byte order, up to the byte that holds the header's length.
+enum { TCP_SOURCE = 0, TCP_DEST = 2, TCP_SEQ = 4, TCP_OFFSET = 12, TCP_READ = 16 };
+
+// How much of an skb of `length` bytes is payload, if `before` of them lie before the TCP header. `offset` is that
+// header's own length, in its upper four bits, counted in 32-bit words.
+static __always_inline u32 payload_bytes(u32 length, u32 before, u8 offset) {
+    return length - before - (offset >> 4) * 4;
+}
+
 // Reads the TCP header of an skb whose data begins at that header or at one before it.
 static __always_inline bool read_payload(struct sk_buff *skb, struct payload *payload) {
-    enum { OFFSET_BYTE = 12 }; // of the payload, in its upper four bits, counted in 32-bit words
     unsigned char *head = skb->head;
     u32 transport = skb->transport_header;
     u32 before = transport - (u32)(skb->data - head);
@@ -85,16 +93,37 @@ static __always_inline bool read_payload(struct sk_buff *skb, struct payload *pa
         const struct tcphdr *tcp = bpf_rdonly_cast(head + transport, bpf_core_type_id_kernel(struct tcphdr));
 
         payload->seq = bpf_ntohl(tcp->seq);
-        offset = ((const u8 *)tcp)[OFFSET_BYTE];
+        offset = ((const u8 *)tcp)[TCP_OFFSET];
     } else {
-        u8 tcp[OFFSET_BYTE + 4];
+        u8 tcp[TCP_READ];
 
         if (bpf_probe_read_kernel(tcp, sizeof(tcp), head + transport))
             return false;
-        payload->seq = bpf_ntohl(*(__be32 *)&tcp[4]);
-        offset = tcp[OFFSET_BYTE];
+        payload->seq = bpf_ntohl(*(__be32 *)&tcp[TCP_SEQ]);
+        offset = tcp[TCP_OFFSET];
     }
-    payload->bytes = skb->len - before - (offset >> 4) * 4;
+    payload->bytes = payload_bytes(skb->len, before, offset);
+    return true;
+}
+
+struct ports {
+    u16 source;
+    u16 dest;
+};
+
+// The same for an skb whose address is just a number, and of which it is not known whether it belongs to the load.
+static __always_inline bool read_packet(const struct sk_buff *skb, struct ports *ports, struct payload *payload) {
+    unsigned char *head = BPF_CORE_READ(skb, head);
+    u32 transport = BPF_CORE_READ(skb, transport_header);
+    u8 tcp[TCP_READ];
+
+    if (bpf_probe_read_kernel(tcp, sizeof(tcp), head + transport))
+        return false;
+    ports->source = bpf_ntohs(*(__be16 *)&tcp[TCP_SOURCE]);
+    ports->dest = bpf_ntohs(*(__be16 *)&tcp[TCP_DEST]);
+    payload->seq = bpf_ntohl(*(__be32 *)&tcp[TCP_SEQ]);
+    payload->bytes =
+        payload_bytes(BPF_CORE_READ(skb, len), transport - (u32)(BPF_CORE_READ(skb, data) - head), tcp[TCP_OFFSET]);
     return true;
 }
 

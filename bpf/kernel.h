@@ -87,6 +87,9 @@ struct tcphdr {
 
 #pragma clang attribute pop
 
+// Its values are those of the running kernel, by CO-RE.
+enum gro_result { GRO_MERGED, GRO_MERGED_FREE };
+
 // Only to ask whether this kernel gives reasons for drops (5.17 and later).
 enum skb_drop_reason { SKB_NOT_DROPPED_YET = 0 };
 

@@ -27,7 +27,7 @@ enum role {
     ROLES = 8,
 };
 
-enum point { POINT_QUEUE, POINT_XMIT, POINT_NETIF_RX, POINT_RECEIVE, POINTS };
+enum point { POINT_QUEUE, POINT_XMIT, POINT_NETIF_RX, POINT_GRO, POINT_RECEIVE, POINTS };
 
 // The two ends of a flow, and what is seen there. Data that reaches the server is a request, the client a response.
 enum end { END_CLIENT, END_SERVER, ENDS };
@@ -144,6 +144,9 @@ VT_INLINE __u32 edge_place(__u32 sender, __u32 from, __u32 to) {
 enum tally {
     TALLY_ENTERED,        // followed from its first device station on
     TALLY_COMPLETED,      // reached its last receive
+    TALLY_CLONED,         // went on in a copy of the skb that it began in
+    TALLY_SEGMENTED,      // went on in the last segment of the skb that it began in
+    TALLY_MERGED,         // GRO made it a part of another skb
     TALLY_EVICTED,        // its slot was taken over, because nothing had happened in it for long
     TALLY_CROWDED_OUT,    // not followed, because both its slots were taken
     TALLY_STALE,          // its skb was reused before it completed: it died unseen
@@ -198,6 +201,10 @@ struct cpu_area {
     __u32 sample_limit; // see is_sampled(); set by user space, the same for all CPUs
     __u32 edges_used;   // the first EDGES - FIRST_EDGE edges between stations find a place
     __u32 chance;       // the state of a generator of pseudo-random numbers
+    __u32 orphans;      // messages whose skb ended here and that may go on in another
+    __u64 gro;          // the skb that GRO has in hand, if it is followed ...
+    __u32 gro_way;      // ... and the flow that it belongs to, times 2, plus the end that sent it
+    __u32 unused;
     struct softirq_state net_rx;
     __u64 tallies[TALLIES];
     __u64 dropped[DROP_REASONS];
@@ -256,12 +263,18 @@ struct flow_way {
     __u64 begun_events;
     __u64 rx_when; // its completing segment was received; 0: not yet
     __u64 rx_events;
-    __u32 sent;     // TCP sequence number after the last byte seen
-    __u32 complete; // TCP sequence number after the message's last byte
+    __u64 lost_when; // its skb was last seen, at lost_station, before it ended early ...
+    __u64 lost_events;
+    __u32 sent;       // TCP sequence number after the last byte seen
+    __u32 complete;   // TCP sequence number after the message's last byte
+    __u32 last_bytes; // in the packet that completes it
     __u8 rx_station;
     __u8 timeline;
     __u8 begun; // at least one message was seen: the byte counts above are valid
-    __u8 unused[5];
+    __u8 lost_station;
+    __u8 lost; // ... and what it carried has not been seen again
+    __u8 lost_to_gro;
+    __u8 unused[6];
 };
 
 struct flow {

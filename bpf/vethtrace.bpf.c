@@ -26,6 +26,9 @@ const volatile __u32 message_bytes[ENDS];
 // Bit r: packets on a device of role r are seen at transmit by the tracepoint, not by the driver's function.
 const volatile __u32 xmit_by_tracepoint;
 
+// The mode's devices receive through NAPI and not through the backlog.
+const volatile bool through_napi;
+
 // Follow this many transactions of the first flow moment by moment, one in `timeline_stride` messages.
 const volatile __u32 timelines_wanted;
 const volatile __u64 timeline_stride = 1;
@@ -64,6 +67,22 @@ static __always_inline u32 timeline_of(const struct flow *flow, u64 message) {
     if (since % timeline_stride || since / timeline_stride >= timelines_wanted)
         return 0;
     return since / timeline_stride + 1;
+}
+
+// From now on the slot is that of a packet with the flow's present message, last seen at `station`.
+static __always_inline void follow(struct slot *slot, u64 address, struct flow *flow, u32 end, u64 when, u64 events,
+                                   u32 station) {
+    slot->skb = 0; // nobody finds the slot while it is half written
+    barrier();
+    slot->when = when;
+    slot->events = events;
+    slot->flow = flow->index;
+    slot->timeline = timeline_of(flow, flow->way[end == END_SERVER].seq);
+    slot->station = station;
+    slot->last = last_station[end == END_SERVER];
+    slot->sender = end;
+    barrier();
+    slot->skb = address;
 }
 
 static __always_inline u32 role_of(const struct net_device *dev) {
@@ -112,16 +131,87 @@ static __always_inline void arrive(struct cpu_area *cpu, struct slot *slot, u32 
     }
 }
 
+// This CPU is about to put a packet where its next NET_RX run will find it.
+static __always_inline void note_enqueued(struct cpu_area *cpu, u32 point) {
+    if (point == POINT_NETIF_RX || (through_napi && point == POINT_XMIT))
+        cpu->net_rx.enqueued = 1;
+}
+
+// ---- a message goes on in another skb than the one it was followed in
+
+// The message of that way is no longer looked for.
+static __always_inline void found(struct cpu_area *cpu, struct flow_way *way) {
+    if (way->lost && cpu->orphans) // 0: it was lost on another CPU
+        cpu->orphans--;
+    way->lost = 0;
+}
+
+// The skb ends before its last station, but not what it carries: a copy, a segment, or the skb it was merged into.
+static __always_inline void orphan(struct cpu_area *cpu, struct slot *slot, bool to_gro) {
+    struct flow *flow = flow_by_index(slot->flow);
+    struct flow_way *way;
+
+    if (!flow)
+        return;
+    way = &flow->way[slot->sender == END_SERVER];
+    way->lost_when = slot->when;
+    way->lost_events = slot->events;
+    way->lost_station = slot->station;
+    way->lost_to_gro = to_gro;
+    if (!way->lost)
+        cpu->orphans++;
+    way->lost = 1;
+}
+
+// Of a packet that is not followed: does it carry on such a message to its end? Then it is from now on.
+static __noinline struct slot *adopt(struct cpu_area *cpu, u64 address) {
+    struct payload payload;
+    struct flow_way *way;
+    struct flow *flow;
+    struct slot *slot;
+    struct ports ports;
+    u32 end;
+
+    if (!cpu || !read_packet((struct sk_buff *)address, &ports, &payload) || !payload.bytes)
+        return NULL;
+    end = ports.source == SERVER_PORT ? END_SERVER : END_CLIENT;
+    flow = flow_by_index((u32)(end == END_CLIENT ? ports.source : ports.dest) - CLIENT_PORT);
+    if (!flow)
+        return NULL;
+    way = &flow->way[end];
+    if (!way->lost || payload.seq + payload.bytes != way->complete)
+        return NULL;
+    slot = take(cpu, address, way->lost_when);
+    if (!slot)
+        return NULL;
+    found(cpu, way);
+    if (way->lost_to_gro)
+        count(cpu, TALLY_ENTERED); // in the place of the one that was merged into it
+    else
+        count(cpu, payload.bytes < way->last_bytes ? TALLY_SEGMENTED : TALLY_CLONED);
+    follow(slot, address, flow, end, way->lost_when, way->lost_events, way->lost_station);
+    return slot;
+}
+
+static __always_inline struct slot *find_or_adopt(struct cpu_area *cpu, u64 address) {
+    struct slot *slot = find(address);
+
+    if (!slot && cpu->orphans && address)
+        return adopt(cpu, address);
+    return slot;
+}
+
 // A followed packet is at a kernel function that takes it as its first argument.
 static __always_inline int at_function(struct sk_buff *skb, u32 point) {
     struct cpu_area *cpu = this_cpu();
     struct slot *slot;
+    u64 address;
 
     if (!cpu)
         return 0;
-    if (point == POINT_NETIF_RX)
-        cpu->net_rx.enqueued = 1;
-    slot = find(address_of(cpu, skb));
+    note_enqueued(cpu, point);
+    address = address_of(cpu, skb);
+    slot = find_or_adopt(cpu, address);
     if (slot)
         arrive(cpu, slot, device_station(role_of(skb->dev), point));
     return 0;
@@ -136,9 +226,8 @@ static __always_inline int at_kprobe(struct sk_buff *skb, u32 point) {
 
     if (!cpu)
         return 0;
-    if (point == POINT_NETIF_RX)
-        cpu->net_rx.enqueued = 1;
-    slot = find((u64)skb);
+    note_enqueued(cpu, point);
+    slot = find_or_adopt(cpu, (u64)skb);
     if (!slot)
         return 0;
     if (point == POINT_XMIT && slot->station % POINTS == POINT_QUEUE && slot->station < FIRST_END_STATION)
@@ -209,6 +298,7 @@ static __always_inline void enter(struct cpu_area *cpu, struct sk_buff *skb, u64
         way->begun_events = cpu->events;
         way->begun = 1;
         way->rx_when = 0;
+        found(cpu, way);
         way->complete = payload.seq + message_bytes[end];
     }
     way->sent = payload.seq + payload.bytes;
@@ -240,17 +330,8 @@ static __always_inline void enter(struct cpu_area *cpu, struct sk_buff *skb, u64
     slot = take(cpu, address, now);
     if (!slot)
         return;
-    slot->skb = 0; // nobody finds the slot while it is half written
-    barrier();
-    slot->when = now;
-    slot->events = cpu->events;
-    slot->flow = flow->index;
-    slot->timeline = timeline_of(flow, message);
-    slot->station = station;
-    slot->last = last_station[end];
-    slot->sender = end;
-    barrier();
-    slot->skb = address;
+    way->last_bytes = payload.bytes;
+    follow(slot, address, flow, end, now, cpu->events, station);
     count(cpu, TALLY_ENTERED);
     mark(cpu, slot->timeline, end, station, now);
 }
@@ -277,7 +358,7 @@ int BPF_PROG(net_dev_queue, struct sk_buff *skb)
             enter(cpu, skb, address, END_SERVER, device_station(role, POINT_QUEUE));
         return 0;
     }
-    slot = find(address);
+    slot = find_or_adopt(cpu, address);
     if (slot)
         arrive(cpu, slot, device_station(role, POINT_QUEUE));
     return 0;
@@ -290,14 +371,17 @@ int BPF_PROG(net_dev_start_xmit, struct sk_buff *skb, struct net_device *dev)
 {
     struct cpu_area *cpu = this_cpu();
     struct slot *slot;
+    u64 address;
     u32 role;
 
     if (!cpu)
         return 0;
-    slot = find(address_of(cpu, skb));
+    address = address_of(cpu, skb);
+    slot = find_or_adopt(cpu, address);
     if (!slot)
         return 0;
     role = role_of(dev);
+    note_enqueued(cpu, POINT_XMIT);
     if (xmit_by_tracepoint & 1U << role)
         arrive(cpu, slot, device_station(role, POINT_XMIT));
     return 0;
@@ -310,6 +394,14 @@ int BPF_PROG(veth_xmit_fentry, struct sk_buff *skb)
 
 SEC("?kprobe")
 int BPF_KPROBE(veth_xmit_kprobe, struct sk_buff *skb)
+{ return at_kprobe(skb, POINT_XMIT); }
+
+SEC("?fentry")
+int BPF_PROG(netkit_xmit_fentry, struct sk_buff *skb)
+{ return at_function(skb, POINT_XMIT); }
+
+SEC("?kprobe")
+int BPF_KPROBE(netkit_xmit_kprobe, struct sk_buff *skb)
 { return at_kprobe(skb, POINT_XMIT); }
 
 SEC("?fentry")
@@ -341,6 +433,53 @@ int BPF_PROG(netif_rx_fentry, struct sk_buff *skb)
 SEC("?kprobe")
 int BPF_KPROBE(netif_rx_kprobe, struct sk_buff *skb)
 { return at_kprobe(skb, POINT_NETIF_RX); }
+
+// ---- gro: a device's NAPI poll took the packet up and hands it to GRO, which holds it, merges it or lets it pass
+
+SEC("?tp_btf/napi_gro_receive_entry")
+int BPF_PROG(napi_gro_receive_entry, struct sk_buff *skb)
+{
+    struct cpu_area *cpu = this_cpu();
+    struct slot *slot;
+    u64 address;
+
+    if (!cpu)
+        return 0;
+    cpu->gro = 0;
+    address = address_of(cpu, skb);
+    slot = find_or_adopt(cpu, address);
+    if (!slot)
+        return 0;
+    arrive(cpu, slot, device_station(role_of(skb->dev), POINT_GRO));
+    // What it is merged into can be on its way to the next station before GRO says so.
+    cpu->gro = address;
+    cpu->gro_way = slot->flow << 1 | (slot->sender == END_SERVER);
+    orphan(cpu, slot, true);
+    return 0;
+}
+
+SEC("?tp_btf/napi_gro_receive_exit")
+int BPF_PROG(napi_gro_receive_exit, int result)
+{
+    struct cpu_area *cpu = this_cpu();
+    struct flow *flow;
+    struct slot *slot;
+
+    if (!cpu || !cpu->gro)
+        return 0;
+    slot = find(cpu->gro);
+    cpu->gro = 0;
+    if ((u32)result != bpf_core_enum_value(enum gro_result, GRO_MERGED) &&
+        (u32)result != bpf_core_enum_value(enum gro_result, GRO_MERGED_FREE)) {
+        flow = flow_by_index(cpu->gro_way >> 1);
+        if (flow)
+            found(cpu, &flow->way[cpu->gro_way & 1]);
+    } else if (slot) {
+        slot->skb = 0;
+        count(cpu, TALLY_MERGED);
+    }
+    return 0;
+}
 
 // ---- NET_RX: the softirq that empties the backlog
 
@@ -451,10 +590,12 @@ int BPF_PROG(netif_receive_skb, struct sk_buff *skb)
 {
     struct cpu_area *cpu = this_cpu();
     struct slot *slot;
+    u64 address;
 
     if (!cpu)
         return 0;
-    slot = find(address_of(cpu, skb));
+    address = address_of(cpu, skb);
+    slot = find_or_adopt(cpu, address);
     if (!slot)
         return 0;
     if (!cpu->net_rx.handled)
@@ -569,6 +710,8 @@ static __always_inline void drop(struct sk_buff *skb, u32 reason) {
     if (!slot)
         return;
     slot->skb = 0;
+    if (reason == DROP_CONSUMED)
+        orphan(cpu, slot, false);
     if (reason >= DROP_UNNAMED && reason != DROP_CONSUMED)
         reason = DROP_UNNAMED;
     cpu->dropped[BOUNDED(reason, DROP_REASONS)]++;

@@ -39,6 +39,9 @@ Ladder xmit_ladder(DeviceKind kind) {
     case DeviceKind::veth:
         functions = {"veth_xmit"};
         break;
+    case DeviceKind::netkit:
+        functions = {"netkit_xmit"};
+        break;
     case DeviceKind::macvlan:
         functions = {"macvlan_start_xmit"};
         break;
@@ -83,6 +86,8 @@ std::string device_ladder_name(point point, DeviceKind kind) {
         return fmt::format("xmit ({})", name_of(kind));
     case POINT_NETIF_RX:
         return "netif_rx";
+    case POINT_GRO:
+        return "gro";
     case POINT_RECEIVE:
     case POINTS:
         break;
@@ -112,6 +117,10 @@ std::vector<Ladder> ladders_for(const Way &way) {
         if (is_at_device(step.station) && point_of(step.station) == POINT_XMIT)
             add_once(ladders, xmit_ladder(way.kind_of(role_of(step.station))));
     add_once(ladders, netif_rx_ladder());
+    if (row_of(way.mode()).through_napi) {
+        add_once(ladders, only_tracepoint("gro", "napi_gro_receive_entry", "packets that a NAPI poll hands to GRO"));
+        add_once(ladders, only_tracepoint("merged", "napi_gro_receive_exit", "packets that GRO merges"));
+    }
     add_once(ladders, only_tracepoint("receive", "netif_receive_skb", "packets that leave the backlog"));
     add_once(ladders, data_ready_ladder());
     add_once(ladders, only_tracepoint("softirq_raise", "softirq_raise", "when NET_RX was asked for"));

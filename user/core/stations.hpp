@@ -38,7 +38,8 @@ enum class Stage {
     segments,     // the first segment of a message to the one that completes it
     qdisc,        // waiting for the container's device, either side of the pair
     device_xmit,  // through the container's driver: veth to its other end, macvlan or ipvlan to its parent
-    backlog,      // waiting for NET_RX to take the packet up
+    backlog,      // waiting for NET_RX to take the packet up; with NAPI the driver's transmit is a part of it
+    gro,          // held by GRO, in case that more of the same stream comes
     host_forward, // routing and netfilter in the host
     uplink_qdisc, // waiting for the host's uplink
     wire,         // transmit at one machine to netif_rx at the other

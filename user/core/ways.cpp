@@ -12,14 +12,19 @@ namespace {
 
 using namespace layout;
 
-constexpr std::array<ModeRow, 5> modes = {{
-    {Mode::host, "host", DeviceKind::veth, "CONFIG_VETH", "veth", "no container: the host's own stack on its uplink"},
-    {Mode::veth, "veth", DeviceKind::veth, "CONFIG_VETH", "veth", "a veth pair, routed by the host"},
-    {Mode::macvlan, "macvlan", DeviceKind::macvlan, "CONFIG_MACVLAN", "macvlan",
+constexpr std::array<ModeRow, 7> modes = {{
+    {Mode::host, "host", DeviceKind::veth, false, false, "CONFIG_VETH", "veth",
+     "no container: the host's own stack on its uplink"},
+    {Mode::veth, "veth", DeviceKind::veth, true, false, "CONFIG_VETH", "veth", "a veth pair, routed by the host"},
+    {Mode::veth_gro, "veth-gro", DeviceKind::veth, true, true, "CONFIG_VETH", "veth",
+     "the same with GRO on and TSO off, so that NAPI receives (5.13 and later)"},
+    {Mode::netkit, "netkit", DeviceKind::netkit, true, false, "CONFIG_NETKIT", "netkit",
+     "a netkit pair in L3 mode, routed by the host (6.7 and later)"},
+    {Mode::macvlan, "macvlan", DeviceKind::macvlan, false, false, "CONFIG_MACVLAN", "macvlan",
      "a macvlan in bridge mode on the host's uplink"},
-    {Mode::ipvlan, "ipvlan", DeviceKind::ipvlan, "CONFIG_IPVLAN", "ipvlan",
+    {Mode::ipvlan, "ipvlan", DeviceKind::ipvlan, false, false, "CONFIG_IPVLAN", "ipvlan",
      "an ipvlan in L2 mode on the host's uplink"},
-    {Mode::ipvlan_l3, "ipvlan-l3", DeviceKind::ipvlan_l3, "CONFIG_IPVLAN", "ipvlan",
+    {Mode::ipvlan_l3, "ipvlan-l3", DeviceKind::ipvlan_l3, false, false, "CONFIG_IPVLAN", "ipvlan",
      "an ipvlan in L3 mode on the host's uplink"},
 }};
 
@@ -72,6 +77,23 @@ constexpr std::array<Step, 4> veth_in = {{
     {at(POINT_RECEIVE, ROLE_CONTAINER), Stage::backlog},
 }};
 
+// A veth without TSO, whose other end has GRO on, puts the packet into a ring of that end's, and NAPI takes it up.
+constexpr std::array<Step, 6> veth_gro_out = {{
+    app_send_client,
+    {at(POINT_QUEUE, ROLE_CONTAINER), Stage::socket_tx},
+    {at(POINT_XMIT, ROLE_CONTAINER), Stage::qdisc},
+    {at(POINT_GRO, ROLE_HOST), Stage::backlog},
+    {at(POINT_RECEIVE, ROLE_HOST), Stage::gro},
+    {at(POINT_QUEUE, ROLE_UPLINK), Stage::host_forward},
+}};
+
+constexpr std::array<Step, 4> veth_gro_in = {{
+    {at(POINT_QUEUE, ROLE_HOST), Stage::host_forward},
+    {at(POINT_XMIT, ROLE_HOST), Stage::qdisc},
+    {at(POINT_GRO, ROLE_CONTAINER), Stage::backlog},
+    {at(POINT_RECEIVE, ROLE_CONTAINER), Stage::gro},
+}};
+
 // macvlan and ipvlan hand the packet to the queue of their parent, the uplink. On the way in the parent's rx_handler
 // changes the device without a second netif_receive_skb, so nothing is seen between the uplink and the socket.
 constexpr std::array<Step, 4> parent_out = {{
@@ -101,6 +123,20 @@ constexpr std::array<Step, 4> second_pair_out = {{
     {at(POINT_XMIT, ROLE_PEER), Stage::peer_qdisc},
     {at(POINT_NETIF_RX, ROLE_HOST2), Stage::device_xmit},
     {at(POINT_RECEIVE, ROLE_HOST2), Stage::backlog},
+}};
+
+constexpr std::array<Step, 4> second_gro_in = {{
+    {at(POINT_QUEUE, ROLE_HOST2), Stage::host_forward},
+    {at(POINT_XMIT, ROLE_HOST2), Stage::peer_qdisc},
+    {at(POINT_GRO, ROLE_PEER), Stage::backlog},
+    {at(POINT_RECEIVE, ROLE_PEER), Stage::gro},
+}};
+
+constexpr std::array<Step, 4> second_gro_out = {{
+    {at(POINT_QUEUE, ROLE_PEER), Stage::socket_tx},
+    {at(POINT_XMIT, ROLE_PEER), Stage::peer_qdisc},
+    {at(POINT_GRO, ROLE_HOST2), Stage::backlog},
+    {at(POINT_RECEIVE, ROLE_HOST2), Stage::gro},
 }};
 
 // Between two devices of one parent. Neither leaves through the parent: the driver puts the packet into the backlog
@@ -135,7 +171,10 @@ std::vector<Step> wire_steps(Mode mode) {
     switch (mode) {
     case Mode::host:
         return join({host_out, wire_to_server, wire_from_server, into_client});
+    case Mode::veth_gro:
+        return join({veth_gro_out, wire_to_server, wire_from_server, veth_gro_in, into_client});
     case Mode::veth:
+    case Mode::netkit: // which is a pair as well, and also ends in the backlog as long as no program redirects
         return join({veth_out, wire_to_server, wire_from_server, veth_in, into_client});
     case Mode::macvlan:
     case Mode::ipvlan:
@@ -150,7 +189,11 @@ std::vector<Step> local_steps(Mode mode) {
     switch (mode) {
     case Mode::host:
         return {};
+    case Mode::veth_gro:
+        return join({std::span(veth_gro_out).first(veth_gro_out.size() - 1), second_gro_in, into_server, second_gro_out,
+                     veth_gro_in, into_client});
     case Mode::veth:
+    case Mode::netkit:
         return join({std::span(veth_out).first(veth_out.size() - 1), second_pair_in, into_server, second_pair_out,
                      veth_in, into_client});
     case Mode::macvlan:
@@ -184,6 +227,8 @@ std::string_view name_of(DeviceKind kind) {
     switch (kind) {
     case DeviceKind::veth:
         return "veth";
+    case DeviceKind::netkit:
+        return "netkit";
     case DeviceKind::macvlan:
         return "macvlan";
     case DeviceKind::ipvlan:
@@ -242,7 +287,8 @@ Station Way::last(layout::end sender) const {
 
 DeviceKind Way::kind_of(layout::role role) const {
     bool in_container = role == ROLE_CONTAINER || (role == ROLE_PEER && topology_ == Topology::local);
-    return in_container ? row_of(mode_).container_device : DeviceKind::veth;
+    bool other_end = row_of(mode_).is_pair && (role == ROLE_HOST || role == ROLE_HOST2);
+    return in_container || other_end ? row_of(mode_).container_device : DeviceKind::veth;
 }
 
 bool Way::passes(Station station) const {

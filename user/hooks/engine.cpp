@@ -196,6 +196,7 @@ private:
         constants.timeline_stride = std::max<std::uint64_t>(options_.timeline_stride, 1);
         constants.mutation = options_.mutation;
         constants.can_cast = options_.can_cast;
+        constants.through_napi = row_of(options_.way.mode()).through_napi;
         // The tracepoint at transmit speaks for those devices whose own function is not hooked.
         for (const Step &step : options_.way.steps()) {
             std::optional<std::string> ladder = ladder_name(options_.way, step.station);
@@ -268,7 +269,7 @@ private:
 
     [[nodiscard]] std::string reason_name(std::size_t reason) const {
         if (reason == DROP_CONSUMED)
-            return "CONSUMED";
+            return std::string(consumed_reason);
         if (reason == DROP_UNNAMED)
             return "UNNAMED";
         if (reason < drop_reasons_.size() && !drop_reasons_[reason].empty())

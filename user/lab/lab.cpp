@@ -2,6 +2,7 @@
 #include "lab/lab.hpp"
 
 #include "lab/links.hpp"
+#include "lab/offload.hpp"
 
 #include <fmt/format.h>
 
@@ -90,7 +91,7 @@ private:
 
     // The peer is a second container like the first.
     Result<void> local() {
-        if (mode_ == Mode::veth) {
+        if (row_of(mode_).is_pair) {
             lab_.server_address_ = second_net.inside;
             return routed_pair(container_, ROLE_CONTAINER, ROLE_HOST, first_net).and_then([&] {
                 return routed_pair(peer_, ROLE_PEER, ROLE_HOST2, second_net);
@@ -120,6 +121,8 @@ private:
         case Mode::host:
             return {};
         case Mode::veth:
+        case Mode::veth_gro:
+        case Mode::netkit:
             return routed_pair(container_, ROLE_CONTAINER, ROLE_HOST, first_net)
                 .and_then([&] { return peer_.links->add_route(first_net.net, uplink_address, peer.ifindex); })
                 .and_then([&] { return host_.links->set_forwarding(device(ROLE_UPLINK).ifindex); });
@@ -137,15 +140,34 @@ private:
     Result<void> routed_pair(Part &container, role inside_role, role outside_role, const RoutedNet &net) {
         Device inside = device(inside_role);
         Device outside = device(outside_role);
-        return host_.links->add_veth(outside, inside, container.netns->fd())
+        return add_pair(outside, inside, container)
             .and_then([&] { return host_.links->add_address(outside.ifindex, with_prefix(net.outside)); })
             .and_then([&] { return container.links->add_address(inside.ifindex, with_prefix(net.inside)); })
             .and_then([&] { return host_.links->set_up(outside.ifindex); })
             .and_then([&] { return container.links->set_up(inside.ifindex); })
-            .and_then([&] { return host_.links->add_neighbour(outside.ifindex, net.inside, inside.mac); })
-            .and_then([&] { return container.links->add_neighbour(inside.ifindex, net.outside, outside.mac); })
+            .and_then([&] { return acquaint_pair(container, inside, outside, net); })
             .and_then([&] { return container.links->add_route(everywhere, net.outside, inside.ifindex); })
             .and_then([&] { return host_.links->set_forwarding(outside.ifindex); });
+    }
+
+    Result<void> add_pair(const Device &outside, const Device &inside, Part &container) {
+        if (mode_ == Mode::netkit)
+            return host_.links->add_netkit(outside, inside, container.netns->fd());
+        Result<void> added = host_.links->add_veth(outside, inside, container.netns->fd());
+        if (!added || !row_of(mode_).through_napi)
+            return added;
+        return exchange_tso_for_gro(host_.netns->fd(), outside.name).and_then([&] {
+            return exchange_tso_for_gro(container.netns->fd(), inside.name);
+        });
+    }
+
+    // netkit in L3 mode has neither addresses nor neighbours on its link.
+    Result<void> acquaint_pair(Part &container, const Device &inside, const Device &outside, const RoutedNet &net) {
+        if (mode_ == Mode::netkit)
+            return {};
+        return host_.links->add_neighbour(outside.ifindex, net.inside, inside.mac).and_then([&] {
+            return container.links->add_neighbour(inside.ifindex, net.outside, outside.mac);
+        });
     }
 
     // A container with a device on top of the uplink, in whose network it is.

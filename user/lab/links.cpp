@@ -93,6 +93,38 @@ Result<void> Links::add_veth(const Device &here, const Device &there, int peer_n
     return checked(rtnl_link_add(socket_.get(), link.get(), NLM_F_CREATE | NLM_F_EXCL), here.name + " (veth)");
 }
 
+// libnl has no netkit, so the message is put together here. Attributes by include/uapi/linux/if_link.h of 6.7.
+Result<void> Links::add_netkit(const Device &here, const Device &there, int peer_netns_fd) {
+    enum { NETKIT_PEER_INFO = 1, NETKIT_MODE = 4, NETKIT_L3 = 1 };
+    std::unique_ptr<nl_msg, Put<nlmsg_free>> message(
+        nlmsg_alloc_simple(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK));
+    ifinfomsg header = {};
+    bool written = true;
+    auto put = [&](int code) { written = written && code >= 0; };
+    auto open = [&](int attribute) {
+        nlattr *nested = nla_nest_start(message.get(), attribute);
+        written = written && nested != nullptr;
+        return nested;
+    };
+    header.ifi_index = here.ifindex;
+    put(nlmsg_append(message.get(), &header, sizeof(header), NLMSG_ALIGNTO));
+    put(nla_put_string(message.get(), IFLA_IFNAME, here.name.c_str()));
+    nlattr *info = open(IFLA_LINKINFO);
+    put(nla_put_string(message.get(), IFLA_INFO_KIND, "netkit"));
+    nlattr *data = open(IFLA_INFO_DATA);
+    put(nla_put_u32(message.get(), NETKIT_MODE, NETKIT_L3));
+    nlattr *peer = open(NETKIT_PEER_INFO);
+    header.ifi_index = there.ifindex;
+    put(nlmsg_append(message.get(), &header, sizeof(header), NLMSG_ALIGNTO));
+    put(nla_put_string(message.get(), IFLA_IFNAME, there.name.c_str()));
+    put(nla_put_u32(message.get(), IFLA_NET_NS_FD, static_cast<std::uint32_t>(peer_netns_fd)));
+    if (!written)
+        return fail(here.name + " (netkit)", "out of memory");
+    for (nlattr *nested : {peer, data, info})
+        nla_nest_end(message.get(), nested);
+    return checked(nl_send_sync(socket_.get(), message.release()), here.name + " (netkit)");
+}
+
 Result<void> Links::add_macvlan(const Device &device, int parent, int netns_fd) {
     Link link(rtnl_link_macvlan_alloc());
     rtnl_link_macvlan_set_mode(link.get(), static_cast<std::uint32_t>(rtnl_link_macvlan_str2mode("bridge")));

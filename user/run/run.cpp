@@ -204,6 +204,9 @@ Conservation collect_conservation(const Snapshot &snapshot) {
     Conservation conservation;
     conservation.entered = snapshot.tallies.at(TALLY_ENTERED);
     conservation.completed = snapshot.tallies.at(TALLY_COMPLETED);
+    conservation.cloned = snapshot.tallies.at(TALLY_CLONED);
+    conservation.segmented = snapshot.tallies.at(TALLY_SEGMENTED);
+    conservation.merged = snapshot.tallies.at(TALLY_MERGED);
     conservation.evicted = snapshot.tallies.at(TALLY_EVICTED);
     conservation.dropped = snapshot.dropped;
     conservation.in_flight = snapshot.in_flight;
@@ -267,8 +270,14 @@ std::vector<std::string> notable(const Snapshot &snapshot, const StretchResult &
     if (const std::optional<Budget> &budget = result.observer.budget; budget && !budget->can_be_kept())
         notes.push_back(fmt::format("--max-overhead {:.1f} % cannot be kept here: the programs alone add {:.1f} %",
                                     budget->limit * 100, budget->none_followed * 100));
+    note_if(result.conservation.cloned, "packets went on as a copy (a clone) of themselves");
+    note_if(result.conservation.segmented, "packets went on in segments; the last one of each was followed");
+    note_if(result.conservation.merged, "packets were merged into others by GRO");
     for (const auto &[reason, count] : result.conservation.dropped)
-        notes.push_back(fmt::format("{} packets were dropped: {}", count, reason));
+        if (reason != consumed_reason)
+            note_if(count, fmt::format("packets were dropped: {}", reason));
+        else if (std::uint64_t replaced = result.conservation.cloned + result.conservation.segmented; count > replaced)
+            note_if(count - replaced, "packets ended before their last station without being dropped");
     if (!result.observer.added_ci95_ns)
         notes.emplace_back("the run is too short to tell how sure the cost of tracing is; more transactions help");
     else if (std::abs(result.observer.added_ns) < *result.observer.added_ci95_ns)

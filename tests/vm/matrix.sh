@@ -12,15 +12,18 @@ trace() {
     echo $? >"$name.status"
 }
 
-for mode in host veth ipvlan ipvlan-l3 macvlan; do
+# Before any mode has loaded its module, and after.
+vethtrace features --json >features.early.json
+for mode in host veth veth-gro netkit ipvlan ipvlan-l3 macvlan; do
     trace "$mode.wire.fentry" --mode "$mode"
     trace "$mode.wire.kprobe" --mode "$mode" --no-hook fentry
     trace "$mode.wire.tracepoint" --mode "$mode" --no-hook fentry --no-hook kprobe
 done
-for mode in veth ipvlan ipvlan-l3 macvlan; do
+for mode in veth veth-gro netkit ipvlan ipvlan-l3 macvlan; do
     trace "$mode.local.fentry" --mode "$mode" --topology local
 done
 trace veth.wire.again --mode veth
+trace veth-gro.wire.segments --mode veth-gro --request 16384
 trace veth.wire.functions --mode veth --no-hook tracepoint:netif_rx --no-hook tracepoint:sk_data_ready
 trace veth.wire.kprobes --mode veth --no-hook fentry --no-hook tracepoint:netif_rx --no-hook tracepoint:sk_data_ready
 vethtrace features --json >features.json

@@ -29,6 +29,21 @@ inline std::string vm_file(const std::string &name) {
     return text.str();
 }
 
+// Why a mode cannot be had on this kernel; null: it can.
+inline const char *missing_mode(const std::string &mode) {
+    bool old = vm_kernel() == "5.10";
+    if (mode == "netkit" && (old || vm_kernel() == "6.1"))
+        return "no netkit before 6.7";
+    if (mode == "veth-gro" && old)
+        return "no NAPI for veth without XDP before 5.13";
+    return nullptr;
+}
+
+// Why a hook by fentry cannot be had on this kernel; null: it can.
+inline const char *missing_fentry() {
+    return vm_kernel() == "5.10" ? "fentry cannot be attached again before 5.13, nor to a module before 5.11" : nullptr;
+}
+
 // Discarded if it is no JSON.
 inline nlohmann::json vm_json(const std::string &name) {
     return nlohmann::json::parse(vm_file(name), nullptr, false);

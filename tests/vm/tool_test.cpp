@@ -95,7 +95,7 @@ TEST_P(VmToolRefuses, WithTheReason) {
 
 INSTANTIATE_TEST_SUITE_P(
     Vm, VmToolRefuses,
-    testing::Values(Misuse{{"--kernel", "9.9", "--", "true"}, "choose from 6.1, 6.12"},
+    testing::Values(Misuse{{"--kernel", "9.9", "--", "true"}, "choose from 5.10, 6.1, 6.12, newest"},
                     Misuse{{"--kernel-image", "/nowhere", "--modules", "/tmp", "--", "true"}, "No such file"},
                     Misuse{{"--kernel-image", VETHTRACE_BINARY, "--modules", "/tmp", "--", "true"}, "not a boot image"},
                     Misuse{{"--module", "no_such_module", "--", "true"}, "has no module no_such_module"},

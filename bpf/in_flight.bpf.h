@@ -35,7 +35,7 @@ interrupted:
 }
 
 static __always_inline struct slot_pair *pair_of(u64 skb) {
-    u32 index = pair_index(skb);
+    u32 index = mutation == MUTATION_ONE_PAIR ? 0 : pair_index(skb);
 
     return bpf_map_lookup_elem(&slots, &index);
 }

@@ -310,6 +310,9 @@ enum mutation {
     MUTATION_NONE,
     MUTATION_STATION_OFF,  // netif_rx is not recorded
     MUTATION_WRONG_JOIN,   // a slot survives its packet, and the next one at the same address goes on with it
+    MUTATION_DEATH_UNSEEN, // a packet that is dropped keeps its slot
+    MUTATION_ONE_PAIR,     // all packets share two slots, and those of dropped ones stay taken
+    MUTATION_CLOCK_BACK,   // one event in 128 reads a clock that is a millisecond behind
     MUTATION_DOUBLE_COUNT, // one event in 128 is recorded twice
     MUTATION_SEND_REUSED,  // one send time in 128 is used for a second segment
 };

@@ -93,6 +93,13 @@ static __always_inline u32 role_of(const struct net_device *dev) {
 
 // ---- a followed packet reaches a station
 
+static __always_inline u64 clock(void) {
+    enum { BEHIND_NS = 1000000 };
+    u64 now = bpf_ktime_get_ns();
+
+    return mutation == MUTATION_CLOCK_BACK && (now & 127) == 0 ? now - BEHIND_NS : now;
+}
+
 static __always_inline void complete(struct cpu_area *cpu, struct slot *slot, u32 station, u64 now) {
     struct flow *flow = flow_by_index(slot->flow);
     u32 end = slot->sender == END_SERVER;
@@ -114,7 +121,7 @@ static __always_inline void complete(struct cpu_area *cpu, struct slot *slot, u3
 }
 
 static __always_inline void arrive(struct cpu_area *cpu, struct slot *slot, u32 station) {
-    u64 now = bpf_ktime_get_ns();
+    u64 now = clock();
     struct origin from = {.when = slot->when, .events = slot->events, .station = slot->station, .sender = slot->sender};
 
     end_stretch(cpu, &from, station, now);
@@ -709,7 +716,10 @@ static __always_inline void drop(struct sk_buff *skb, u32 reason) {
     slot = find(address_of(cpu, skb));
     if (!slot)
         return;
-    slot->skb = 0;
+    if (mutation == MUTATION_ONE_PAIR)
+        slot->skb = 1; // an address that no packet has
+    else if (mutation != MUTATION_WRONG_JOIN && mutation != MUTATION_DEATH_UNSEEN)
+        slot->skb = 0;
     if (reason == DROP_CONSUMED)
         orphan(cpu, slot, false);
     if (reason >= DROP_UNNAMED && reason != DROP_CONSUMED)

@@ -31,6 +31,7 @@ struct StationResult {
     std::string hook;
     std::vector<Attempt> tried;
     std::uint64_t hits = 0;   // followed packets, and messages, seen there
+    std::uint64_t ended = 0;  // of these, packets that were seen nowhere after, though their way goes on
     std::uint64_t missed = 0; // calls of its program that the kernel suppressed
 };
 

@@ -164,6 +164,7 @@ Json to_json(const RunResult &result) {
                             {"hook", station.hook},
                             {"tried", tried_json(station.tried)},
                             {"hits", station.hits},
+                            {"ended", station.ended},
                             {"missed", station.missed}});
     Json hops = Json::array();
     for (const Hop &hop : result.hops)

@@ -152,6 +152,7 @@ std::vector<Hop> collect_hops(const Way &way, const Snapshot &snapshot, const St
 
 std::vector<StationResult> collect_stations(const Way &way, const Hooks &hooks, const std::vector<Hop> &hops,
                                             const Snapshot &snapshot) {
+    constexpr std::array ends = {END_CLIENT, END_SERVER};
     std::vector<StationResult> stations;
     for (const Step &step : way.steps()) {
         auto same = [&](const StationResult &known) { return known.station == step.station; };
@@ -171,6 +172,10 @@ std::vector<StationResult> collect_stations(const Way &way, const Hooks &hooks, 
             departures += hop.name.from == step.station && !(hop.name.from == hop.name.to) ? hop.time.count() : 0;
         }
         station.hits = std::max(arrivals, departures);
+        bool goes_on =
+            std::none_of(ends.begin(), ends.end(), [&](end sender) { return way.last(sender) == step.station; });
+        if (is_at_device(step.station) && goes_on && arrivals > departures)
+            station.ended = arrivals - departures;
         stations.push_back(std::move(station));
     }
     return stations;
@@ -267,6 +272,11 @@ std::vector<std::string> notable(const Snapshot &snapshot, const StretchResult &
     note_if(snapshot.tallies.at(TALLY_RETRANSMITTED), "packets were retransmissions and are not in the means");
     note_if(traced.missed, "messages were received whose data_ready was not seen");
     note_if(result.conservation.missed, "calls of tracing programs were suppressed by the kernel");
+    for (const StationResult &station : result.stations)
+        note_if(station.ended, fmt::format("packets were last seen at {}", name_of(station.station)));
+    for (const Hop &hop : result.hops)
+        note_if(hop.time.overflow(), fmt::format("intervals from {} to {} were longer than a histogram reaches (69 s)",
+                                                 name_of(hop.name.from), name_of(hop.name.to)));
     if (const std::optional<Budget> &budget = result.observer.budget; budget && !budget->can_be_kept())
         notes.push_back(fmt::format("--max-overhead {:.1f} % cannot be kept here: the programs alone add {:.1f} %",
                                     budget->limit * 100, budget->none_followed * 100));

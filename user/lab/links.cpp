@@ -95,7 +95,7 @@ Result<void> Links::add_veth(const Device &here, const Device &there, int peer_n
 
 // libnl has no netkit, so the message is put together here. Attributes by include/uapi/linux/if_link.h of 6.7.
 Result<void> Links::add_netkit(const Device &here, const Device &there, int peer_netns_fd) {
-    enum { NETKIT_PEER_INFO = 1, NETKIT_MODE = 4, NETKIT_L3 = 1 };
+    enum { NETKIT_PEER_INFO = 1, NETKIT_MODE = 5, NETKIT_L3 = 1 };
     std::unique_ptr<nl_msg, Put<nlmsg_free>> message(
         nlmsg_alloc_simple(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK));
     ifinfomsg header = {};

@@ -33,6 +33,28 @@ TEST(WayOfVeth, PassesThePairTheHostAndTheWire) {
                   "data_ready@client", "app_recv@client"}));
 }
 
+TEST(WayOfVethGro, GoesRoundTheBacklogOfThePair) {
+    EXPECT_EQ(station_names(Mode::veth_gro),
+              (std::vector<std::string>{
+                  "app_send@client",   "queue@container", "xmit@container", "gro@host",      "receive@host",
+                  "queue@uplink",      "xmit@uplink",     "netif_rx@peer",  "receive@peer",  "data_ready@server",
+                  "app_recv@server",   "app_send@server", "queue@peer",     "xmit@peer",     "netif_rx@uplink",
+                  "receive@uplink",    "queue@host",      "xmit@host",      "gro@container", "receive@container",
+                  "data_ready@client", "app_recv@client"}));
+    std::vector<std::string> stages = stage_names(Mode::veth_gro, Direction::request);
+    EXPECT_EQ(stages[2], "backlog");
+    EXPECT_EQ(stages[3], "gro");
+}
+
+TEST(WayOfNetkit, IsThatOfVethWithDevicesOfItsOwn) {
+    for (Topology topology : {Topology::wire, Topology::local})
+        EXPECT_EQ(station_names(Mode::netkit, topology), station_names(Mode::veth, topology));
+    Way way = *Way::of(Mode::netkit, Topology::wire);
+    EXPECT_EQ(way.kind_of(layout::ROLE_CONTAINER), DeviceKind::netkit);
+    EXPECT_EQ(way.kind_of(layout::ROLE_HOST), DeviceKind::netkit);
+    EXPECT_EQ(way.kind_of(layout::ROLE_UPLINK), DeviceKind::veth);
+}
+
 TEST(WayOfMacvlan, HandsThePacketToTheUplinkAndSeesNoSecondReceive) {
     EXPECT_EQ(station_names(Mode::macvlan),
               (std::vector<std::string>{"app_send@client", "queue@container", "xmit@container", "queue@uplink",

@@ -165,7 +165,8 @@ enum tally {
     TALLY_NET_RX_RUNS,
     TALLY_NET_RX_INLINE,    // at local_bh_enable, in the task that sent the packet
     TALLY_NET_RX_KSOFTIRQD, // in ksoftirqd
-    TALLY_NET_RX_OTHER,     // raised elsewhere: an interrupt, another CPU
+    TALLY_NET_RX_OTHER_CPU, // for a packet that came from another CPU (RPS)
+    TALLY_NET_RX_OTHER,     // raised elsewhere, by an interrupt
     TALLIES,
 };
 

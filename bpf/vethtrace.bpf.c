@@ -529,10 +529,14 @@ static __always_inline bool in_ksoftirqd(void) {
 }
 
 // The run that is under way has a followed packet, so it is one that counts.
-static __always_inline void handle(struct softirq_state *run) {
+static __always_inline void handle(struct cpu_area *cpu, const struct slot *slot) {
+    struct softirq_state *run = &cpu->net_rx;
+
     run->handled = 1;
     if (run->context == TALLY_NET_RX_OTHER && in_ksoftirqd())
         run->context = TALLY_NET_RX_KSOFTIRQD;
+    else if ((cpu->events ^ slot->events) >> EVENT_COUNT_BITS)
+        run->context = TALLY_NET_RX_OTHER_CPU;
 }
 
 SEC("?tp_btf/softirq_entry")
@@ -606,7 +610,7 @@ int BPF_PROG(netif_receive_skb, struct sk_buff *skb)
     if (!slot)
         return 0;
     if (!cpu->net_rx.handled)
-        handle(&cpu->net_rx);
+        handle(cpu, slot);
     arrive(cpu, slot, device_station(role_of(skb->dev), POINT_RECEIVE));
     return 0;
 }

@@ -44,6 +44,7 @@ struct NetRx {
     std::uint64_t inline_ = 0; // at local_bh_enable in the sending task
     std::uint64_t irq_exit = 0;
     std::uint64_t ksoftirqd = 0;
+    std::uint64_t other_cpu = 0; // by RPS, from the CPU that sent the packet
     std::uint64_t other = 0;
 };
 

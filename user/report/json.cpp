@@ -125,9 +125,11 @@ Json net_rx_json(const NetRx &net_rx, std::uint64_t transactions) {
              {{"inline", net_rx.inline_},
               {"irq_exit", net_rx.irq_exit},
               {"ksoftirqd", net_rx.ksoftirqd},
+              {"other_cpu", net_rx.other_cpu},
               {"other", net_rx.other}}},
             {"context_by", "inline: raised by a packet of the load on this CPU and run before another task was; "
-                           "ksoftirqd: by the name of the running task; other: cannot be told"}};
+                           "ksoftirqd: by the name of the running task; other_cpu: its first packet came from there; "
+                           "other: cannot be told"}};
 }
 
 Json conservation_json(const Conservation &conservation) {

@@ -130,6 +130,7 @@ std::string softirq_line(const RunResult &result) {
     add(net_rx.inline_, "inline");
     add(net_rx.irq_exit, "irq exit");
     add(net_rx.ksoftirqd, "ksoftirqd");
+    add(net_rx.other_cpu, "for another CPU");
     add(net_rx.other, "other");
     auto mean = [](const Histogram &histogram) { return histogram.mean() ? duration_text(*histogram.mean()) : "-"; };
     return fmt::format(" softirq   NET_RX runs per transaction {:.2f} ({})   wait {}, run {} each\n",

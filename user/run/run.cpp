@@ -187,6 +187,7 @@ NetRx collect_net_rx(const Snapshot &snapshot) {
     net_rx.runs = snapshot.tallies.at(TALLY_NET_RX_RUNS);
     net_rx.inline_ = snapshot.tallies.at(TALLY_NET_RX_INLINE);
     net_rx.ksoftirqd = snapshot.tallies.at(TALLY_NET_RX_KSOFTIRQD);
+    net_rx.other_cpu = snapshot.tallies.at(TALLY_NET_RX_OTHER_CPU);
     net_rx.other = snapshot.tallies.at(TALLY_NET_RX_OTHER);
     net_rx.wait = snapshot.net_rx_wait;
     net_rx.run = snapshot.net_rx_run;
@@ -229,6 +230,8 @@ std::string context_of(std::uint32_t softirq) {
         return "softirq, inline";
     case TALLY_NET_RX_KSOFTIRQD:
         return "softirq, ksoftirqd";
+    case TALLY_NET_RX_OTHER_CPU:
+        return "softirq, for another CPU";
     case TALLY_NET_RX_OTHER:
         return "softirq";
     default:

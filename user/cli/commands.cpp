@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "cli/commands.hpp"
 
-#include "cli/privileges.hpp"
 #include "cli/terminal.hpp"
 #include "hooks/features.hpp"
 #include "lab/kept.hpp"
 #include "lab/ownership.hpp"
+#include "privileges/privileges.hpp"
 #include "report/json.hpp"
 #include "report/text.hpp"
 #include "run/environment.hpp"
@@ -76,10 +76,11 @@ Exit execute(const RunCommand &command) {
     Result<ResultFile> file = ResultFile::open(command.output.file);
     if (!file)
         return failed(file.error());
+    RunOptions run = command.run;
+    run.lower_privileges = true;
     StopSignals stop;
     ProgressLine progress(command.output);
-    Result<RunResult> result =
-        run_lab(command.run, stop.requested(), [&](const std::string &step) { progress.show(step); });
+    Result<RunResult> result = run_lab(run, stop.requested(), [&](const std::string &step) { progress.show(step); });
     progress.clear();
     if (!result)
         return failed(result.error());

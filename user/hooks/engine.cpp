@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "hooks/engine.hpp"
 
+#include "privileges/privileges.hpp"
 #include "vethtrace.skel.h"
 
 #include <algorithm>
@@ -13,7 +14,6 @@
 #include <fmt/format.h>
 #include <fstream>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <thread>
 
 namespace vethtrace {
@@ -83,12 +83,6 @@ private:
     std::span<T> elements_;
 };
 
-// Before 5.11 maps count against RLIMIT_MEMLOCK. Later kernels do not need this, and some refuse it: not an error.
-void raise_memlock_limit() {
-    rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
-    (void)setrlimit(RLIMIT_MEMLOCK, &unlimited);
-}
-
 } // namespace
 
 class Engine::Implementation {
@@ -99,7 +93,7 @@ public:
     Result<void> load(const std::vector<Choice> &choices) {
         libbpf_said.clear();
         libbpf_set_print(keep_what_libbpf_says);
-        raise_memlock_limit();
+        RaisedPrivileges raised(Purpose::tracing);
         skeleton_.reset(vethtrace_bpf__open());
         if (!skeleton_)
             return libbpf_failed("BPF object", errno);
@@ -118,6 +112,9 @@ public:
 
     Result<void> attach() {
         libbpf_said.clear();
+        bool kprobes = std::any_of(selected_.begin(), selected_.end(),
+                                   [](const Selected &selected) { return selected.rung.kind == HookKind::kprobe; });
+        RaisedPrivileges raised(kprobes ? Purpose::kprobes : Purpose::tracing);
         for (const Selected &selected : selected_) {
             std::unique_ptr<bpf_link, Destroy> link(
                 selected.rung.kind == HookKind::kprobe
@@ -153,6 +150,7 @@ public:
     }
 
     [[nodiscard]] Snapshot snapshot() const {
+        RaisedPrivileges raised(Purpose::tracing); // to ask what the kernel has suppressed
         Snapshot snapshot;
         std::map<std::uint32_t, std::size_t> known; // by edge_place()
         for (const cpu_area &cpu : cpus_.elements()) {

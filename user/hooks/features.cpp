@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "hooks/features.hpp"
 
+#include "privileges/privileges.hpp"
+
 #include <array>
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -103,6 +105,8 @@ Features &Features::operator=(Features &&) noexcept = default;
 Features::~Features() = default;
 
 Result<Features> Features::read() {
+    if (Result<void> allowed = allow_bpf_memory(); !allowed)
+        return tl::unexpected(allowed.error());
     Btf kernel(btf__load_vmlinux_btf());
     if (!kernel)
         return fail_errno("/sys/kernel/btf/vmlinux", errno, "vethtrace needs a kernel with CONFIG_DEBUG_INFO_BTF");

@@ -3,6 +3,7 @@
 
 #include "lab/links.hpp"
 #include "lab/offload.hpp"
+#include "privileges/privileges.hpp"
 
 #include <fmt/format.h>
 
@@ -233,6 +234,7 @@ Result<std::unique_ptr<Lab>> Lab::build(Mode mode, Topology topology, Ownership 
 Lab::~Lab() {
     if (kept_)
         return;
+    RaisedPrivileges raised(Purpose::removing);
     for (std::optional<Netns> *netns : {&container_, &host_, &peer_})
         if (*netns)
             (void)Netns::remove((*netns)->name());

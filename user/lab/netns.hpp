@@ -22,6 +22,9 @@ public:
     InNamespace &operator=(const InNamespace &) = delete;
     ~InNamespace();
 
+    // The thread does not come back, so it needs no privileges for that.
+    void stay() { home_ = Fd(); }
+
 private:
     explicit InNamespace(Fd home) : home_(std::move(home)) {}
     Fd home_;

@@ -2,29 +2,24 @@
 #include "lab/offload.hpp"
 
 #include "core/fd.hpp"
+#include "core/kernel_version.hpp"
 #include "lab/netns.hpp"
 
-#include <cstdio>
-#include <fmt/format.h>
+#include <cerrno>
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/utsname.h>
 
 namespace vethtrace {
 
 namespace {
 
 Result<void> check_kernel() {
-    utsname kernel = {};
-    int major = 0;
-    int minor = 0;
-    uname(&kernel);
-    if (std::sscanf(kernel.release, "%d.%d", &major, &minor) == 2 && (major > 5 || (major == 5 && minor >= 13)))
+    if (!kernel_is_before(5, 13))
         return {};
-    return fail(fmt::format("GRO of veth on kernel {}", kernel.release), "veth has it without XDP since 5.13 only",
+    return fail("GRO of veth", "veth has it without XDP since kernel 5.13 only",
                 "--mode veth traces the path that this kernel has");
 }
 

@@ -2,6 +2,7 @@
 #include "lab/ownership.hpp"
 
 #include "lab/netns.hpp"
+#include "privileges/privileges.hpp"
 
 #include <fcntl.h>
 #include <filesystem>
@@ -91,8 +92,10 @@ Result<std::optional<Ownership>> Ownership::take_over(const std::string &lab) {
 }
 
 Ownership::~Ownership() {
-    if (lock_)
-        unlink(lock_path(lab_).c_str());
+    if (!lock_)
+        return;
+    RaisedPrivileges raised(Purpose::removing);
+    unlink(lock_path(lab_).c_str());
 }
 
 std::string namespace_name(const std::string &lab, const std::string &part) {

@@ -4,6 +4,7 @@
 #include "core/fd.hpp"
 #include "lab/netns.hpp"
 #include "load/clock.hpp"
+#include "privileges/privileges.hpp"
 
 #include <algorithm>
 #include <arpa/inet.h>
@@ -367,6 +368,9 @@ private:
             side.thread = std::thread([this, &side, name, netns, body, &ready, &refused] {
                 Result<InNamespace> inside = InNamespace::enter(netns);
                 refused = refused || !inside;
+                if (inside)
+                    inside->stay();
+                give_up_privileges();
                 pthread_setname_np(pthread_self(), name);
                 pin_to(side.end.cpu());
                 side.end.introduce();

@@ -27,6 +27,7 @@ struct RunOptions {
     std::optional<double> max_overhead; // ... or so many that tracing adds at most this part to the round trip
     std::uint32_t timelines = 0;
     Denied denied;
+    bool lower_privileges = false;                     // for good; only for a process that does nothing else
     layout::mutation mutation = layout::MUTATION_NONE; // only tests ask for one
 };
 

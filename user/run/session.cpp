@@ -2,6 +2,7 @@
 #include "run/session.hpp"
 
 #include "hooks/calibration.hpp"
+#include "privileges/privileges.hpp"
 
 #include <algorithm>
 #include <malloc.h>
@@ -91,6 +92,8 @@ Result<std::unique_ptr<Session>> Session::open(const RunOptions &options, const 
         return tl::unexpected(load.error());
     session->load_ = std::move(*load);
     session->exchange(std::move(*engine));
+    if (options.lower_privileges)
+        lower_privileges();
     return session;
 }
 

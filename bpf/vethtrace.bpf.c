@@ -365,7 +365,7 @@ int BPF_PROG(softirq_raise, unsigned int vector)
     run->raises++;
     if (!run->pending) {
         run->pending = 1;
-        run->raised_inline = run->enqueued;
+        run->raised_inline = run->context ? run->context == TALLY_NET_RX_INLINE : run->enqueued;
         run->raiser = bpf_get_current_task();
         if (is_timed(cpu))
             run->raised_when = bpf_ktime_get_ns();
@@ -441,6 +441,7 @@ int BPF_PROG(softirq_exit, unsigned int vector)
             count(cpu, context);
     }
     run->context = 0;
+    run->enqueued = 0; // what this run put into the backlog was served by it and raised nothing
     return 0;
 }
 

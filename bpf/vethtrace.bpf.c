@@ -185,6 +185,7 @@ static __always_inline void enter(struct cpu_area *cpu, struct sk_buff *skb, u64
         count(cpu, TALLY_NOT_SAMPLED);
         return;
     }
+    now = bpf_ktime_get_ns(); // before the rest of this program's work, as other stations read it
     if (!read_payload(skb, &payload) || !payload.bytes) {
         count(cpu, TALLY_ACKS);
         return;
@@ -202,7 +203,6 @@ static __always_inline void enter(struct cpu_area *cpu, struct sk_buff *skb, u64
             count(cpu, TALLY_MISALIGNED);
     }
 
-    now = bpf_ktime_get_ns();
     if (first) {
         way->seq = message;
         way->begun_when = now;

@@ -111,7 +111,7 @@ static __always_inline void end_stretch(struct cpu_area *cpu, const struct origi
     }
     edge = edge_at(cpu, index);
     measure(edge, now - from->when);
-    if (events >> EVENT_COUNT_BITS) {
+    if (!is_same_cpu(cpu->events, from->events)) {
         edge->other_cpu++;
         events = 1;
     }

@@ -111,8 +111,12 @@ struct totals {
 // ---- what each CPU gathers
 
 // Tracing events of a CPU are counted, so that it can be told how many fell into a stretch. The CPU's own number stands
-// above the count: the difference of two is small if both were taken on the same CPU, and only then.
+// above the count. Only counts of the same CPU have a difference that means something.
 enum { EVENT_COUNT_BITS = 48 };
+
+VT_INLINE int is_same_cpu(__u64 one_count, __u64 other_count) {
+    return !((one_count ^ other_count) >> EVENT_COUNT_BITS);
+}
 
 // The stretch between two stations that followed one another for the same packet, by the end that sent the packet: in
 // topology local requests and responses can pass the same stations.

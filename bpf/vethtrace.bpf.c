@@ -281,6 +281,7 @@ static __always_inline void enter(struct cpu_area *cpu, struct sk_buff *skb, u64
         count(cpu, TALLY_NOT_SAMPLED);
         return;
     }
+    now = bpf_ktime_get_ns(); // before the rest of this program's work, as other stations read it
     if (!read_payload(skb, &payload) || !payload.bytes) {
         count(cpu, TALLY_ACKS);
         return;
@@ -298,7 +299,6 @@ static __always_inline void enter(struct cpu_area *cpu, struct sk_buff *skb, u64
             count(cpu, TALLY_MISALIGNED);
     }
 
-    now = bpf_ktime_get_ns();
     if (first) {
         way->seq = message;
         way->begun_when = now;
@@ -535,7 +535,7 @@ static __always_inline void handle(struct cpu_area *cpu, const struct slot *slot
     run->handled = 1;
     if (run->context == TALLY_NET_RX_OTHER && in_ksoftirqd())
         run->context = TALLY_NET_RX_KSOFTIRQD;
-    else if ((cpu->events ^ slot->events) >> EVENT_COUNT_BITS)
+    else if (!is_same_cpu(cpu->events, slot->events))
         run->context = TALLY_NET_RX_OTHER_CPU;
 }
 
@@ -590,6 +590,10 @@ int BPF_PROG(softirq_exit, unsigned int vector)
         if (context < TALLIES)
             count(cpu, context);
     }
+    // What this run put into the backlog tells nothing of a later raise, and what it raised is run as it was run
+    // itself.
+    run->enqueued = 0;
+    run->raised_inline = run->context == TALLY_NET_RX_INLINE;
     run->context = 0;
     return 0;
 }

@@ -111,6 +111,18 @@ TEST(Sampling, TakesOneInSoMany) {
     }
 }
 
+// The CPU that has seen more events may be the one with the smaller number: the difference then borrows from the
+// number.
+TEST(EventCounts, AreOfTheSameCpuOrNot) {
+    constexpr __u64 first = __u64{1} << EVENT_COUNT_BITS;
+    EXPECT_TRUE(is_same_cpu(first + 7, first + 7'000'000));
+    EXPECT_TRUE(is_same_cpu(7'000'000, 7));
+    EXPECT_FALSE(is_same_cpu(7, first + 7'000'000));
+    EXPECT_FALSE(is_same_cpu(7'000'000, first + 7));
+    EXPECT_FALSE(is_same_cpu(first + 7, 7'000'000));
+    EXPECT_FALSE(is_same_cpu(first + 7'000'000, 7));
+}
+
 // Delays that alternate with any period must be sampled in their true proportions.
 TEST(Sampling, DoesNotFallIntoStepWithPeriodicDelays) {
     constexpr __u64 messages = 400'000;

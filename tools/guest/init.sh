@@ -23,23 +23,26 @@ if grep -q vethtrace.shell /proc/cmdline; then
     poweroff -f
 fi
 
-echo up >/dev/ttyS3
-[ -e /sys/kernel/btf/vmlinux ] || echo no-btf >/dev/ttyS3
+# Kept open: what a line still has to send can be lost when it is closed and opened again (seen with two CPUs).
+exec 3>/dev/ttyS3
+echo up >&3
+[ -e /sys/kernel/btf/vmlinux ] || echo no-btf >&3
 sleep "$(cat /etc/settle)"
 find . >/run/brought
-echo begun >/dev/ttyS3
+echo begun >&3
 # Through pipes: what the command prints goes to a file in the end, and it must not take the serial line for a terminal.
 mkfifo /run/stdout /run/stderr
 cat /run/stdout >/dev/ttyS1 &
 cat /run/stderr >/dev/ttyS2 &
-sh -c "$(cat /etc/command)" </dev/null >/run/stdout 2>/run/stderr
+sh -c "$(cat /etc/command)" </dev/null >/run/stdout 2>/run/stderr 3>&-
 status=$?
 wait
-echo "exit $status" >/dev/ttyS3
+echo "exit $status" >&3
 dmesg >/dev/ttyS0
 find . -type f | awk 'NR == FNR { brought[$0]; next } !($0 in brought)' /run/brought - >/run/files
 : >/run/files.tar
 [ -s /run/files ] && tr '\n' '\0' </run/files | xargs -0 tar -cf /run/files.tar
-echo "files $(stat -c %s /run/files.tar)" >/dev/ttyS3
-cat /run/files.tar >/dev/ttyS3
+echo "files $(stat -c %s /run/files.tar)" >&3
+cat /run/files.tar >&3
+exec 3>&- # returns when all has been sent
 poweroff -f

@@ -216,9 +216,10 @@ public:
         if (receipt.ready_seq != message || receipt.when < receipt.ready_when)
             return false;
         hop.time.add(receipt.when - receipt.ready_when);
-        std::uint64_t between = receipt.events - receipt.ready_events;
-        if (between >> EVENT_COUNT_BITS == 0) // else it was another CPU
-            hop.events += between;
+        if (is_same_cpu(receipt.events, receipt.ready_events))
+            hop.events += receipt.events - receipt.ready_events;
+        else
+            ++hop.other_cpu;
         return true;
     }
 

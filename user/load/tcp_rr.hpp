@@ -40,10 +40,12 @@ struct Stretch {
 struct UserHop {
     Histogram time;
     std::uint64_t events = 0;
+    std::uint64_t other_cpu = 0; // how often it began on another CPU; that one's events are not in `events`
 
     void merge(const UserHop &other) {
         time.merge(other.time);
         events += other.events;
+        other_cpu += other.other_cpu;
     }
 };
 

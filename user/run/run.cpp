@@ -130,6 +130,7 @@ std::vector<Hop> collect_hops(const Way &way, const Snapshot &snapshot, const St
         if (const UserHop *from_load = user_hop(name)) {
             hop.time = from_load->time;
             hop.events = from_load->events;
+            hop.other_cpu = from_load->other_cpu;
         }
         for (const Edge &edge : snapshot.edges) {
             if (!is(name, edge))

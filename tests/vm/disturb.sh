@@ -79,6 +79,13 @@ flood() {
     disturber=$!
 }
 
+# Round by an ifb, as shapers do it: what goes on is a clone, and the skb that came ends here.
+detour() {
+    lab host /work/ip link add name detour type ifb && lab host /work/ip link set detour up &&
+        lab host /work/tc qdisc add dev uplink clsact &&
+        lab host /work/tc filter add dev uplink egress matchall action mirred egress redirect dev detour
+}
+
 # What the devices of the lab receive goes to the backlog of CPU 0.
 steer() {
     for place in host/host host/uplink peer/peer container/container; do
@@ -98,6 +105,7 @@ one() {
     run netem.peer 'netem peer peer' -c 2000
     run netem.container 'netem container container' -c 2000
     run rules rules -c 2000
+    run detour detour -c 2000
 
     stations='net:net_dev_queue net:net_dev_start_xmit net:netif_rx net:netif_receive_skb sock:sk_data_ready'
     witness "$stations" witness true -c 2000 --no-hook fentry --no-hook kprobe

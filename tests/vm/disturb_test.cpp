@@ -221,6 +221,20 @@ TEST(Flood, LengthensNoBacklogThatItsSenderDrainsInline) {
 
 // ---- another CPU
 
+TEST(Detour, IsFollowedInTheCloneThatGoesOn) {
+    nlohmann::json run = disturbed_run("detour");
+    expect_good_hops(run, 2000);
+    EXPECT_EQ(run["conservation"]["cloned"], 2000);
+    EXPECT_EQ(run["conservation"]["dropped"], (nlohmann::json{{"CONSUMED", 2000}})); // the originals
+    EXPECT_EQ(run["conservation"]["entered"], 4000);
+    EXPECT_EQ(run["conservation"]["completed"], 4000);
+    std::vector<Moved> hops = compare(disturbed_run("quiet"), run);
+    const Moved &forward = find(hops, "request", "host_forward");
+    EXPECT_GT(forward.by(), 1000) << "the way through the ifb";
+    for (const Moved &hop : hops)
+        EXPECT_TRUE(hop.text == forward.text || std::abs(hop.by()) < forward.by() / 10) << hop.text << hop.by();
+}
+
 TEST(Steering, IsFollowedToTheOtherCpuAndShown) {
     nlohmann::json together = disturbed_run("together");
     nlohmann::json steered = disturbed_run("steered");

@@ -365,7 +365,7 @@ int BPF_PROG(softirq_raise, unsigned int vector)
     run->raises++;
     if (!run->pending) {
         run->pending = 1;
-        run->raised_inline = run->context ? run->context == TALLY_NET_RX_INLINE : run->enqueued;
+        run->raised_inline = run->enqueued;
         run->raiser = bpf_get_current_task();
         if (is_timed(cpu))
             run->raised_when = bpf_ktime_get_ns();
@@ -440,8 +440,11 @@ int BPF_PROG(softirq_exit, unsigned int vector)
         if (context < TALLIES)
             count(cpu, context);
     }
+    // What this run put into the backlog tells nothing of a later raise, and what it raised is run as it was run
+    // itself.
+    run->enqueued = 0;
+    run->raised_inline = run->context == TALLY_NET_RX_INLINE;
     run->context = 0;
-    run->enqueued = 0; // what this run put into the backlog was served by it and raised nothing
     return 0;
 }
 

@@ -4,8 +4,7 @@
 #include "support/process.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
+#include <charconv>
 #include <optional>
 #include <sstream>
 
@@ -13,27 +12,37 @@ namespace vethtrace::test {
 
 namespace {
 
+// "43.090997060:" in ns.
+std::optional<std::int64_t> parse_time(const std::string &word) {
+    constexpr std::int64_t per_second = 1'000'000'000;
+    const char *end = word.data() + word.size();
+    std::int64_t seconds = 0;
+    std::int64_t nanoseconds = 0;
+    auto [dot, error] = std::from_chars(word.data(), end, seconds);
+    if (error != std::errc() || dot == end || *dot != '.')
+        return std::nullopt;
+    if (std::from_chars(dot + 1, end, nanoseconds).ec != std::errc())
+        return std::nullopt;
+    return seconds * per_second + nanoseconds;
+}
+
 // "  rr-client-289   [000]    43.090997060: kfree_skb:   skbaddr=..."
 std::optional<TraceEvent> parse(const std::string &line) {
-    constexpr std::int64_t per_second = 1'000'000'000;
     std::size_t cpu = line.find(" [0");
     std::size_t begin = line.find_first_not_of(' ');
     if (cpu == std::string::npos || begin > cpu)
         return std::nullopt;
-    std::array<char, 64> name = {};
-    long long seconds = 0;
-    long long nanoseconds = 0;
-    int end = 0;
-    // NOLINTNEXTLINE(cert-err34-c): the numbers are trace-cmd's own
-    int found =
-        std::sscanf(line.c_str() + cpu, " [%*d] %lld.%9lld: %63[^:]: %n", &seconds, &nanoseconds, name.data(), &end);
-    if (found != 3)
-        return std::nullopt;
+    std::istringstream rest(line.substr(cpu));
+    std::string word;
     TraceEvent event;
+    rest >> word >> word >> event.name;
+    std::optional<std::int64_t> when = parse_time(word);
+    if (!when || event.name.empty())
+        return std::nullopt;
+    event.when = *when;
+    event.name.pop_back(); // the colon
     event.task = line.substr(begin, line.find_last_not_of(' ', cpu) - begin + 1);
-    event.when = seconds * per_second + nanoseconds;
-    event.name = name.data();
-    event.fields = line.substr(cpu + static_cast<std::size_t>(end));
+    std::getline(rest >> std::ws, event.fields);
     return event;
 }
 

@@ -10,13 +10,14 @@ lab() {
     /work/ip netns exec "vethtrace-$pid-$part" "$@"
 }
 
-# run NAME INJECTION OPTIONS... : as SCHED_BATCH, see matrix.sh, or as $policy says. The process is stopped when its lab
-# stands and before it connects, which takes it half a second more; so the load knows nothing but the disturbed lab.
+# run NAME INJECTION OPTIONS... : under the scheduler's $policy; as SCHED_BATCH for the reason that matrix.sh tells. The
+# process is stopped when its lab stands and before it connects, which takes it half a second more; so the load knows
+# nothing but the disturbed lab.
 run() {
     name=$1
     injection=$2
     shift 2
-    ${policy:-chrt -b 0} vethtrace --json "$@" >"$name.json" 2>"$name.err" &
+    $policy vethtrace --json "$@" >"$name.json" 2>"$name.err" &
     pid=$!
     # Forwarding on the uplink is the last step of the building.
     while kill -0 $pid && [ "$(lab host cat /proc/sys/net/ipv4/conf/uplink/forwarding 2>/dev/null)" != 1 ]; do
@@ -30,12 +31,12 @@ run() {
     echo $? >"$name.status"
 }
 
-# witness EVENTS RUN... : the same, recorded by the kernel's own tracer as well. The calls of bpf() tell where each
-# traced slice begins, because there the programs are attached.
+# witness EVENTS RUN... : the same, recorded by the kernel's own tracer as well. The calls of bpf() and close() tell
+# where each traced slice begins and ends, because there the programs are attached and detached.
 witness() {
-    events=$1
+    events="syscalls:sys_enter_bpf syscalls:sys_enter_close $1"
     shift
-    trace-cmd start -b 16384 -C mono -e syscalls:sys_enter_bpf -e syscalls:sys_enter_close $(printf ' -e %s' $events) >witness.log 2>&1
+    trace-cmd start -b 16384 -C mono $(printf ' -e %s' $events) >witness.log 2>&1
     run "$@"
     trace-cmd stop >>witness.log 2>&1
     trace-cmd extract -o "$name.dat" >>witness.log 2>&1

@@ -108,6 +108,10 @@ struct Delay {
     const char *stage;
 };
 
+std::ostream &operator<<(std::ostream &out, const Delay &delay) {
+    return out << delay.run;
+}
+
 class Netem : public testing::TestWithParam<Delay> {};
 
 TEST_P(Netem, IsFoundInItsQueueAlone) {

@@ -4,6 +4,7 @@
 #include "lab/netns.hpp"
 #include "privileges/privileges.hpp"
 
+#include <cstring>
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
@@ -41,6 +42,14 @@ Result<std::optional<Fd>> try_lock(const std::string &path, int flags) {
         if ((flags & O_CREAT) == 0)
             return std::optional<Fd>();
     }
+}
+
+// Of a run's lab: the prefix and a process's number, with another after a dot if that one was taken. Whatever else
+// begins like that is somebody else's.
+bool is_name_of_lab(const std::string &name) {
+    if (name.rfind(lab_prefix, 0) != 0 || name.size() == lab_prefix.size())
+        return false;
+    return name.find_first_not_of("0123456789.", lab_prefix.size()) == std::string::npos;
 }
 
 Result<void> prepare_directory() {
@@ -103,10 +112,11 @@ std::string namespace_name(const std::string &lab, const std::string &part) {
 }
 
 std::optional<std::string> lab_of_namespace(const std::string &name) {
-    std::size_t dash = name.rfind('-');
-    if (name.rfind(lab_prefix, 0) != 0 || dash < lab_prefix.size())
-        return std::nullopt;
-    return name.substr(0, dash);
+    for (const char *part : {"-container", "-host", "-peer"})
+        if (std::size_t at = name.rfind(part); at != std::string::npos && at + std::strlen(part) == name.size())
+            if (std::string lab = name.substr(0, at); is_name_of_lab(lab))
+                return lab;
+    return std::nullopt;
 }
 
 Result<std::vector<std::string>> collect_garbage() {
@@ -116,11 +126,10 @@ Result<std::vector<std::string>> collect_garbage() {
             labs.insert(*lab);
     std::error_code error;
     for (const auto &entry : std::filesystem::directory_iterator(directory, error))
-        if (entry.path().extension() == ".lock")
+        if (entry.path().extension() == ".lock" && is_name_of_lab(entry.path().stem()))
             labs.insert(entry.path().stem());
 
     std::vector<std::string> removed;
-    labs.erase(kept_lab_name);
     for (const std::string &lab : labs) {
         Result<std::optional<Ownership>> owner = Ownership::take_over(lab);
         if (!owner)
@@ -128,8 +137,9 @@ Result<std::vector<std::string>> collect_garbage() {
         if (!*owner)
             continue;
         for (const std::string &name : Netns::list(lab + "-"))
-            if (Result<void> gone = Netns::remove(name); !gone)
-                return tl::unexpected(gone.error());
+            if (lab_of_namespace(name) == lab)
+                if (Result<void> gone = Netns::remove(name); !gone)
+                    return tl::unexpected(gone.error());
         removed.push_back(lab);
     }
     return removed;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "cli/commands.hpp"
 
+#include "cli/result_file.hpp"
 #include "cli/terminal.hpp"
 #include "hooks/features.hpp"
 #include "lab/kept.hpp"
@@ -24,41 +25,9 @@ Exit failed(const Error &error) {
     return error.exit;
 }
 
-// A file that is opened before the work begins, so that an hour of measuring does not end at a misspelt path.
-class ResultFile {
-public:
-    static Result<ResultFile> open(const std::string &path) {
-        ResultFile file;
-        if (path.empty())
-            return file;
-        file.path_ = path;
-        file.file_.reset(std::fopen(path.c_str(), "we"));
-        if (!file.file_)
-            return fail_errno("-o " + path, errno);
-        return file;
-    }
-
-    Result<void> write(const std::string &text) {
-        if (!file_)
-            return {};
-        bool written = std::fputs(text.c_str(), file_.get()) >= 0 && std::fputc('\n', file_.get()) != EOF &&
-                       std::fflush(file_.get()) == 0;
-        if (!written)
-            return fail_errno("-o " + path_, errno);
-        return {};
-    }
-
-private:
-    struct Close {
-        void operator()(std::FILE *file) const { (void)std::fclose(file); }
-    };
-    std::string path_;
-    std::unique_ptr<std::FILE, Close> file_;
-};
-
 Result<void> print(const std::string &text) {
     if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
-        return fail_errno("standard output", errno);
+        return fail_errno("standard output", errno, "with -o FILE the result goes to a file as well");
     return {};
 }
 
@@ -67,7 +36,10 @@ template<typename... Subject>
 Result<void> publish(const OutputOptions &output, ResultFile &file, const Subject &...subject) {
     std::string json = to_text(to_json(subject...), output.pretty);
     std::string shown = output.json ? json + "\n" : to_text(subject..., style_of_stdout(output));
-    return file.write(json).and_then([&] { return print(shown); });
+    // Whatever becomes of one, the other is not lost.
+    Result<void> written = file.write(json);
+    Result<void> printed = print(shown);
+    return written ? printed : written;
 }
 
 Exit execute(const RunCommand &command) {

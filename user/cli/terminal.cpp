@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -44,6 +45,17 @@ void ProgressLine::show(const std::string &step) const {
 void ProgressLine::clear() const {
     if (shown_)
         fmt::print(stderr, "\r\033[K");
+}
+
+Result<void> check_standard_descriptors() {
+    bool output_is_open = fcntl(STDOUT_FILENO, F_GETFD) != -1;
+    for (int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+        if (fcntl(descriptor, F_GETFD) == -1)
+            (void)open("/dev/null", O_RDWR); // the lowest that is free
+    if (!output_is_open)
+        return fail("standard output", "is closed, so there is nowhere to print to",
+                    "-o FILE >/dev/null keeps a result");
+    return {};
 }
 
 StopSignals::StopSignals() {

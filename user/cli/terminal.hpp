@@ -25,6 +25,10 @@ private:
     bool shown_;
 };
 
+// With a standard descriptor closed, the next file that is opened would take its place, and what is printed would go
+// there. Input and errors then go to /dev/null; a closed standard output is an error.
+[[nodiscard]] Result<void> check_standard_descriptors();
+
 // From its construction on the first SIGINT, SIGTERM or SIGHUP asks the work to stop; a second one kills.
 class StopSignals {
 public:

@@ -107,9 +107,11 @@ Features::~Features() = default;
 Result<Features> Features::read() {
     if (Result<void> allowed = allow_bpf_memory(); !allowed)
         return tl::unexpected(allowed.error());
+    libbpf_set_print(nullptr); // it would explain itself on stderr
     Btf kernel(btf__load_vmlinux_btf());
     if (!kernel)
-        return fail_errno("/sys/kernel/btf/vmlinux", errno, "vethtrace needs a kernel with CONFIG_DEBUG_INFO_BTF");
+        return fail("/sys/kernel/btf/vmlinux", "there are no types of this kernel (BTF)",
+                    "vethtrace needs a kernel with CONFIG_DEBUG_INFO_BTF, and /sys");
     return Features(std::make_unique<Implementation>(std::move(kernel)));
 }
 

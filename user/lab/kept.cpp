@@ -5,6 +5,7 @@
 #include "lab/netns.hpp"
 #include "lab/ownership.hpp"
 
+#include <csignal>
 #include <fmt/format.h>
 #include <sched.h>
 #include <unistd.h>
@@ -57,6 +58,7 @@ Error execute_in_kept_lab(const std::string &part, const std::vector<std::string
     for (const std::string &word : command_line)
         arguments.push_back(const_cast<char *>(word.c_str()));
     arguments.push_back(nullptr);
+    std::signal(SIGPIPE, SIG_DFL); // what we ignore, the command need not
     execvp(arguments.front(), arguments.data());
     return fail_errno(command_line.front(), errno).value();
 }

@@ -232,11 +232,7 @@ TEST(Detour, IsFollowedInTheCloneThatGoesOn) {
     EXPECT_EQ(run["conservation"]["dropped"], (nlohmann::json{{"CONSUMED", 2000}})); // the originals
     EXPECT_EQ(run["conservation"]["entered"], 4000);
     EXPECT_EQ(run["conservation"]["completed"], 4000);
-    std::vector<Moved> hops = compare(disturbed_run("quiet"), run);
-    const Moved &forward = find(hops, "request", "host_forward");
-    EXPECT_GT(forward.by(), 1000) << "the way through the ifb";
-    for (const Moved &hop : hops)
-        EXPECT_TRUE(hop.text == forward.text || std::abs(hop.by()) < forward.by() / 10) << hop.text << hop.by();
+    EXPECT_GT(find(compare(disturbed_run("quiet"), run), "request", "host_forward").by(), 1000) << "through the ifb";
 }
 
 TEST(Steering, IsFollowedToTheOtherCpuAndShown) {

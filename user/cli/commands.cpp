@@ -4,6 +4,7 @@
 #include "cli/result_file.hpp"
 #include "cli/terminal.hpp"
 #include "hooks/features.hpp"
+#include "input/stored.hpp"
 #include "lab/kept.hpp"
 #include "lab/ownership.hpp"
 #include "privileges/privileges.hpp"
@@ -37,7 +38,7 @@ Result<void> publish(const OutputOptions &output, ResultFile &file, const Subjec
     std::string json = to_text(to_json(subject...), output.pretty);
     std::string shown = output.json ? json + "\n" : to_text(subject..., style_of_stdout(output));
     // Whatever becomes of one, the other is not lost.
-    Result<void> written = file.write(json);
+    Result<void> written = file.write(json + "\n");
     Result<void> printed = print(shown);
     return written ? printed : written;
 }
@@ -72,6 +73,18 @@ Exit execute(const FeaturesCommand &command) {
         return failed(features.error());
     std::vector<Choice> choices = features->choose_all(all_ladders(), command.denied);
     if (Result<void> published = publish(command.output, *file, choices, read_environment()); !published)
+        return failed(published.error());
+    return Exit::good;
+}
+
+Exit execute(const ReportCommand &command) {
+    Result<RunResult> result = read_run(command.file);
+    if (!result)
+        return failed(result.error());
+    Result<ResultFile> file = ResultFile::open(command.output.file);
+    if (!file)
+        return failed(file.error());
+    if (Result<void> published = publish(command.output, *file, *result); !published)
         return failed(published.error());
     return Exit::good;
 }

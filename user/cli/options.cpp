@@ -71,13 +71,6 @@ std::vector<std::string> mode_names() {
     return names;
 }
 
-Mode mode_named(const std::string &name) {
-    for (const ModeRow &row : all_modes())
-        if (row.name == name)
-            return row.mode;
-    return Mode::veth; // the parser has let only known names through
-}
-
 std::string version_text() {
     return fmt::format("vethtrace {}\nlibbpf {}, BPF programs by {}, {} {}\n", tool_version, read_environment().libbpf,
                        VETHTRACE_BPF_COMPILER, VETHTRACE_COMPILER, VETHTRACE_COMPILER_VERSION);
@@ -139,6 +132,12 @@ private:
         add_hook_option(*features_);
         add_output_options(*features_);
 
+        report_ = app_.add_subcommand("report", "show a stored result once more");
+        report_->add_option("file", report_command_.file, "what `-o FILE` wrote, or `--json` printed")
+            ->type_name("FILE")
+            ->required();
+        add_output_options(*report_);
+
         lab_ = app_.add_subcommand("lab", "keep a lab to poke at; remove what a crash left");
         lab_->require_subcommand(1);
         lab_up_ = lab_->add_subcommand("up", "build a lab that stays until `lab down`");
@@ -152,7 +151,7 @@ private:
         lab_down_ = lab_->add_subcommand("down", "remove the kept lab");
         lab_gc_ = lab_->add_subcommand("gc", "remove what crashed runs left behind; never a living one's");
         app_.require_subcommand(0, 1);
-        for (CLI::App *sub : {features_, lab_, lab_up_, lab_exec_, lab_down_, lab_gc_})
+        for (CLI::App *sub : {features_, report_, lab_, lab_up_, lab_exec_, lab_down_, lab_gc_})
             sub->footer("");
     }
 
@@ -233,7 +232,7 @@ private:
 
     Result<Command> finish_early() {
         // CLI11 knows which subcommand's help was asked for.
-        for (CLI::App *sub : {lab_up_, lab_exec_, lab_down_, lab_gc_, lab_, features_})
+        for (CLI::App *sub : {lab_up_, lab_exec_, lab_down_, lab_gc_, lab_, features_, report_})
             if (sub->parsed())
                 return Command(ShowText{sub->help("vethtrace")});
         return Command(ShowText{app_.help()});
@@ -247,6 +246,10 @@ private:
         if (words_.color != "auto")
             output_.color = words_.color == "always" ? ColorChoice::always : ColorChoice::never;
         output_.verbosity = words_.quiet ? -1 : words_.verbose;
+        if (report_->parsed()) {
+            report_command_.output = output_;
+            return Command(report_command_);
+        }
         Result<Denied> denied = Denied::parse(words_.no_hook);
         if (!denied)
             return tl::unexpected(denied.error());
@@ -257,8 +260,8 @@ private:
 
     Result<Command> run_command(Denied denied) {
         RunOptions &run = run_.run;
-        run.mode = mode_named(words_.mode);
-        run.topology = words_.topology == "wire" ? Topology::wire : Topology::local;
+        run.mode = *mode_named(words_.mode); // the parser has let only known names through
+        run.topology = *topology_named(words_.topology);
         run.denied = std::move(denied);
         run.duration =
             std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(words_.duration));
@@ -281,7 +284,7 @@ private:
     }
 
     Result<Command> lab_command() {
-        lab_command_.mode = mode_named(words_.mode);
+        lab_command_.mode = *mode_named(words_.mode);
         lab_command_.command_line = lab_exec_->remaining();
         if (lab_exec_->parsed() && lab_command_.command_line.empty())
             return misuse("lab exec", "no command to run", "for example: vethtrace lab exec container ip address");
@@ -299,6 +302,7 @@ private:
     CLI::App app_{"Where does a container's packet spend its time? vethtrace measures every hop and closes the sum.",
                   "vethtrace"};
     CLI::App *features_ = nullptr;
+    CLI::App *report_ = nullptr;
     CLI::App *lab_ = nullptr;
     CLI::App *lab_up_ = nullptr;
     CLI::App *lab_exec_ = nullptr;
@@ -308,6 +312,7 @@ private:
     Words words_;
     OutputOptions output_;
     RunCommand run_;
+    ReportCommand report_command_;
     LabCommand lab_command_;
 };
 

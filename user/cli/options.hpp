@@ -32,6 +32,11 @@ struct FeaturesCommand {
     OutputOptions output;
 };
 
+struct ReportCommand {
+    std::string file;
+    OutputOptions output;
+};
+
 struct LabCommand {
     enum class Action { up, exec, down, gc };
     Action action = Action::gc;
@@ -45,7 +50,7 @@ struct ShowText {
     std::string text;
 };
 
-using Command = std::variant<RunCommand, FeaturesCommand, LabCommand, ShowText>;
+using Command = std::variant<RunCommand, FeaturesCommand, ReportCommand, LabCommand, ShowText>;
 
 [[nodiscard]] Result<Command> parse_command_line(int argc, const char *const *argv);
 

@@ -106,6 +106,11 @@ std::string_view name_of(HookKind kind) {
     return kind_names.at(static_cast<std::size_t>(kind));
 }
 
+std::optional<HookKind> hook_kind_named(std::string_view name) {
+    auto known = std::find(kind_names.begin(), kind_names.end(), name);
+    return known == kind_names.end() ? std::nullopt : std::optional(static_cast<HookKind>(known - kind_names.begin()));
+}
+
 std::string Rung::text() const {
     return fmt::format("{} {}", target, kind == HookKind::tracepoint ? "tp_btf" : name_of(kind));
 }
@@ -154,14 +159,13 @@ Result<Denied> Denied::parse(const std::vector<std::string> &words) {
     for (const std::string &word : words) {
         std::size_t colon = word.find(':');
         std::string kind = word.substr(0, colon);
-        auto known = std::find(kind_names.begin(), kind_names.end(), kind);
-        if (known == kind_names.end())
+        std::optional<HookKind> known = hook_kind_named(kind);
+        if (!known)
             return tl::unexpected(Error{"--no-hook " + word, "there is no such kind of hook",
                                         fmt::format("choose from {}, or one target as in tracepoint:sk_data_ready",
                                                     fmt::join(kind_names, ", ")),
                                         Exit::usage});
-        denied.entries_.push_back({static_cast<HookKind>(known - kind_names.begin()),
-                                   colon == std::string::npos ? "" : word.substr(colon + 1)});
+        denied.entries_.push_back({*known, colon == std::string::npos ? "" : word.substr(colon + 1)});
     }
     return denied;
 }

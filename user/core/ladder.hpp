@@ -17,6 +17,7 @@ namespace vethtrace {
 enum class HookKind { fentry, kprobe, tracepoint };
 
 [[nodiscard]] std::string_view name_of(HookKind kind);
+[[nodiscard]] std::optional<HookKind> hook_kind_named(std::string_view name);
 
 // One way to see packets somewhere: a BPF program, attached to a kernel function or a tracepoint.
 struct Rung {

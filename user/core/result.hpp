@@ -114,6 +114,7 @@ struct LoadResult {
 };
 
 struct Environment {
+    std::string tool;   // the version of vethtrace
     std::string libbpf; // its version
     std::string kernel;
     std::string arch;

@@ -44,6 +44,13 @@ std::string name_of(Station station) {
     return fmt::format("{}@{}", moment_names.at(index % layout::MOMENTS), end_names.at(index / layout::MOMENTS));
 }
 
+std::optional<Station> station_named(std::string_view name) {
+    for (std::uint32_t id = 0; id < layout::STATIONS_USED; ++id)
+        if (name_of(Station{id}) == name)
+            return Station{id};
+    return std::nullopt;
+}
+
 std::string_view name_of(Stage stage) {
     return stage_names.at(static_cast<std::size_t>(stage));
 }
@@ -57,6 +64,13 @@ std::optional<Stage> stage_named(std::string_view name) {
 
 std::string_view name_of(Direction direction) {
     return direction == Direction::request ? "request" : "response";
+}
+
+std::optional<Direction> direction_named(std::string_view name) {
+    for (Direction direction : {Direction::request, Direction::response})
+        if (name_of(direction) == name)
+            return direction;
+    return std::nullopt;
 }
 
 } // namespace vethtrace

@@ -32,6 +32,7 @@ constexpr Station at(layout::moment moment, layout::end end) {
 [[nodiscard]] layout::role role_of(Station station);   // of a station at a device
 [[nodiscard]] std::string name_of(Station station);
 [[nodiscard]] std::string_view name_of(layout::role role);
+[[nodiscard]] std::optional<Station> station_named(std::string_view name);
 
 enum class Stage {
     socket_tx,    // the application's send to its device's queue
@@ -56,5 +57,6 @@ enum class Stage {
 enum class Direction { request, response };
 
 [[nodiscard]] std::string_view name_of(Direction direction);
+[[nodiscard]] std::optional<Direction> direction_named(std::string_view name);
 
 } // namespace vethtrace

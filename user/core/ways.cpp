@@ -223,6 +223,20 @@ std::string_view name_of(Topology topology) {
     return topology == Topology::wire ? "wire" : "local";
 }
 
+std::optional<Mode> mode_named(std::string_view name) {
+    for (const ModeRow &row : modes)
+        if (row.name == name)
+            return row.mode;
+    return std::nullopt;
+}
+
+std::optional<Topology> topology_named(std::string_view name) {
+    for (Topology topology : {Topology::wire, Topology::local})
+        if (name_of(topology) == name)
+            return topology;
+    return std::nullopt;
+}
+
 std::string_view name_of(DeviceKind kind) {
     switch (kind) {
     case DeviceKind::veth:

@@ -34,6 +34,8 @@ struct ModeRow {
 [[nodiscard]] const ModeRow &row_of(Mode mode);
 [[nodiscard]] std::string_view name_of(Mode mode);
 [[nodiscard]] std::string_view name_of(Topology topology);
+[[nodiscard]] std::optional<Mode> mode_named(std::string_view name);
+[[nodiscard]] std::optional<Topology> topology_named(std::string_view name);
 [[nodiscard]] std::string_view name_of(DeviceKind kind);
 
 // A station on the way, and the stage of the hop that ends there. The first step of a request ends no hop.

@@ -2,7 +2,6 @@
 #include "report/json.hpp"
 
 #include "core/footprint.hpp"
-#include "core/version.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -57,7 +56,7 @@ void add_distribution(Json &json, const Histogram &histogram) {
 }
 
 Json distribution_json(const Histogram &histogram) {
-    Json json = {{"count", histogram.count()}};
+    Json json = {{"count", histogram.count()}, {"sum_ns", histogram.sum()}};
     add_distribution(json, histogram);
     return json;
 }
@@ -72,7 +71,7 @@ Json environment_json(const Environment &environment) {
 }
 
 Json tool_json(const Environment &environment) {
-    return {{"version", std::string(tool_version)}, {"libbpf", environment.libbpf}};
+    return {{"version", environment.tool}, {"libbpf", environment.libbpf}};
 }
 
 Json load_json(const LoadResult &load) {
@@ -88,7 +87,10 @@ Json load_json(const LoadResult &load) {
             {"rate_per_s", rounded(rate)},
             {"rtt", distribution_json(load.rtt)},
             {"sample", load.sample},
-            {"followed", {{"transactions", load.followed()}, {"rtt_mean_ns", nullable(load.followed_rtt.mean())}}}};
+            {"followed",
+             {{"transactions", load.followed()},
+              {"rtt_mean_ns", nullable(load.followed_rtt.mean())},
+              {"rtt", distribution_json(load.followed_rtt)}}}};
 }
 
 Json tried_json(const std::vector<Attempt> &tried) {

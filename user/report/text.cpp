@@ -2,7 +2,6 @@
 #include "report/text.hpp"
 
 #include "core/footprint.hpp"
-#include "core/version.hpp"
 
 #include <algorithm>
 #include <array>
@@ -59,7 +58,7 @@ std::string heading(const RunResult &result) {
     std::string cpus = load.client_cpu == load.server_cpu ? fmt::format("CPU {}", load.client_cpu)
                                                           : fmt::format("CPUs {},{}", load.client_cpu, load.server_cpu);
     return fmt::format("vethtrace {}  {}, {} topology  TCP_RR {}/{} byte, {} flow{}, {}  kernel {}  {} transactions{}",
-                       tool_version, name_of(result.mode), name_of(result.topology), load.request_bytes,
+                       result.environment.tool, name_of(result.mode), name_of(result.topology), load.request_bytes,
                        load.response_bytes, load.flows, load.flows == 1 ? "" : "s", cpus, result.environment.kernel,
                        count_text(load.transactions),
                        load.sample == 1 ? "" : fmt::format(", 1 in {} followed", load.sample));
@@ -112,11 +111,12 @@ std::string rtt_line(const RunResult &result) {
     const Histogram &rtt = result.load.rtt;
     double seconds = static_cast<double>(result.load.duration_ns) / ns_per_s;
     double rate = seconds > 0 ? static_cast<double>(result.load.transactions) / seconds : 0;
+    constexpr double most_rate = 1e12; // a stored result may say anything
     return fmt::format(" rtt       mean {}  min {}  p50 {}  p90 {}  p99 {}  p99.9 {}  max {}   {} transactions/s\n",
                        rtt.mean() ? duration_text(*rtt.mean()) : "-", optional_text(rtt.min()),
                        percentile_text(rtt, 0.5), percentile_text(rtt, 0.9), percentile_text(rtt, 0.99),
                        percentile_text(rtt, 0.999), optional_text(rtt.max()),
-                       count_text(static_cast<std::uint64_t>(rate)));
+                       count_text(static_cast<std::uint64_t>(std::min(rate, most_rate))));
 }
 
 std::string softirq_line(const RunResult &result) {
@@ -270,10 +270,10 @@ std::string to_text(const RunResult &result, const TextStyle &style) {
 }
 
 std::string to_text(const std::vector<Choice> &choices, const Environment &environment, const TextStyle &style) {
-    std::string out =
-        painted(fmt::format("vethtrace {}  libbpf {}  kernel {}", tool_version, environment.libbpf, environment.kernel),
-                Tone::strong, style) +
-        "\n";
+    std::string out = painted(fmt::format("vethtrace {}  libbpf {}  kernel {}", environment.tool, environment.libbpf,
+                                          environment.kernel),
+                              Tone::strong, style) +
+                      "\n";
     for (const Choice &choice : choices) {
         std::string used =
             choice.used ? painted(choice.used->text(), Tone::good, style) : painted("no hook", Tone::bad, style);

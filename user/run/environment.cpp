@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "run/environment.hpp"
 
+#include "core/version.hpp"
+
 #include <array>
 #include <bpf/libbpf.h>
 #include <cstring>
@@ -60,6 +62,7 @@ std::optional<std::string> virtualization() {
 
 Environment read_environment() {
     Environment environment;
+    environment.tool = tool_version;
     environment.libbpf = fmt::format("{}.{}", libbpf_major_version(), libbpf_minor_version());
     utsname system = {};
     if (uname(&system) == 0) {

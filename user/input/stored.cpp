@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "input/stored.hpp"
+
+#include "input/node.hpp"
+#include "input/target.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fmt/format.h>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+
+namespace vethtrace {
+
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::size_t most_bytes = std::size_t{64} << 20;
+constexpr int deepest = 32;
+constexpr std::string_view schema = "vethtrace.run/1";
+constexpr const char *rewrite = "a file that `vethtrace -o FILE` wrote can be read";
+
+// ---- the text
+
+// How deep brackets are nested outside of strings.
+int depth_of(std::string_view text) {
+    int depth = 0;
+    int most = 0;
+    bool in_string = false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (in_string && text[i] == '\\')
+            ++i;
+        else if (text[i] == '"')
+            in_string = !in_string;
+        else if (!in_string && (text[i] == '{' || text[i] == '['))
+            most = std::max(most, ++depth);
+        else if (!in_string && (text[i] == '}' || text[i] == ']'))
+            --depth;
+    }
+    return most;
+}
+
+// nlohmann-json tells errors of syntax by an exception, and lets the last of two equal keys win.
+Result<Json> parse_json(const std::string &name, std::string_view text) {
+    if (text.find_first_not_of(" \t\r\n") == std::string_view::npos)
+        return fail(name, "is empty", rewrite);
+    if (text.size() > most_bytes)
+        return fail(name, fmt::format("is larger than {} MiB", most_bytes >> 20), rewrite);
+    if (depth_of(text) > deepest)
+        return fail(name, fmt::format("is nested more than {} deep", deepest), rewrite);
+    std::vector<std::set<std::string>> keys;
+    std::string twice;
+    auto watch = [&](int, Json::parse_event_t event, Json &parsed) {
+        if (event == Json::parse_event_t::object_start)
+            keys.emplace_back();
+        else if (event == Json::parse_event_t::object_end)
+            keys.pop_back();
+        else if (event == Json::parse_event_t::key && !keys.back().insert(parsed.get<std::string>()).second)
+            twice = printable(parsed.get<std::string>());
+        return true;
+    };
+    try {
+        Json json = Json::parse(text, watch);
+        if (!twice.empty())
+            return fail(name, fmt::format("has \"{}\" twice in one object", twice), rewrite);
+        return json;
+    } catch (const Json::exception &error) {
+        std::string said = error.what();
+        std::size_t bracket = said.find("] "); // after the library's name for the error
+        return fail(name, "is no JSON: " + printable(bracket == std::string::npos ? said : said.substr(bracket + 2)),
+                    rewrite);
+    }
+}
+
+// ---- its parts
+
+// Buckets are those of bpf/layout.h, in ascending order, and what is said of them all fits them.
+Histogram read_histogram(const Node &distribution) {
+    Histogram histogram;
+    std::uint64_t count = distribution["count"].count();
+    std::uint64_t sum = distribution["sum_ns"].count(std::numeric_limits<std::uint64_t>::max());
+    std::vector<__u64> buckets(layout::BUCKETS);
+    std::uint64_t counted = 0;
+    std::optional<std::uint32_t> before;
+    for (const Node &bar : distribution["histogram"].items()) {
+        std::vector<Node> words = bar.items();
+        if (words.size() != 3) {
+            bar.refuse("is no bucket: [low, high, count]");
+            return histogram;
+        }
+        std::uint64_t low = words[0].count();
+        std::uint32_t bucket = layout::bucket_of(low);
+        BucketRange range = bucket_range(bucket);
+        std::optional<std::uint64_t> high;
+        if (!words[1].is_null())
+            high = words[1].count();
+        if (range.low != low || range.high != high)
+            bar.refuse("is none of the buckets that vethtrace has");
+        if (before && *before >= bucket)
+            bar.refuse("is not above the bucket before it");
+        before = bucket;
+        buckets[bucket] = words[2].count();
+        if (buckets[bucket] == 0)
+            words[2].refuse("is an empty bucket");
+        counted += buckets[bucket]; // 1025 times 2^53 fits
+    }
+    if (counted != count)
+        distribution["histogram"].refuse(fmt::format("holds {} values, and not the {} of \"count\"", counted, count));
+    if (count == 0 || distribution.failed())
+        return histogram;
+    layout::totals totals = {sum, distribution["min_ns"].count(), distribution["max_ns"].count()};
+    auto occupied = [](__u64 in_bucket) { return in_bucket != 0; };
+    auto first = std::find_if(buckets.begin(), buckets.end(), occupied) - buckets.begin();
+    if (layout::bucket_of(totals.min) != first)
+        distribution["min_ns"].refuse("is not in the first bucket");
+    if (layout::bucket_of(totals.max) != *before)
+        distribution["max_ns"].refuse("is not in the last bucket");
+    auto values = static_cast<double>(count);
+    constexpr double slack = 1e-9; // of the arithmetic
+    double mean = static_cast<double>(sum) / values;
+    if (mean < static_cast<double>(totals.min) * (1 - slack) || mean > static_cast<double>(totals.max) * (1 + slack))
+        distribution["sum_ns"].refuse("is not between count times min_ns and count times max_ns");
+    if (!distribution.failed())
+        histogram.merge(totals, std::span<const __u64, layout::BUCKETS>(buckets));
+    return histogram;
+}
+
+std::optional<std::string> read_optional_text(const Node &node) {
+    return node.is_null() ? std::nullopt : std::optional(node.text());
+}
+
+std::optional<double> read_optional_number(const Node &node) {
+    return node.is_null() ? std::nullopt : std::optional(node.number());
+}
+
+Environment read_environment(const Node &document) {
+    constexpr std::uint64_t most_cpus = 1 << 20;
+    Node from = document["environment"];
+    Environment environment;
+    environment.tool = document["tool"]["version"].text();
+    environment.libbpf = document["tool"]["libbpf"].text();
+    environment.kernel = from["kernel"].text();
+    environment.arch = from["arch"].text();
+    environment.cpus = static_cast<int>(from["cpus"].count(most_cpus));
+    environment.clocksource = from["clocksource"].text();
+    environment.lockdown = read_optional_text(from["lockdown"]);
+    environment.virtualization = read_optional_text(from["virtualization"]);
+    return environment;
+}
+
+LoadResult read_load(const Node &from) {
+    constexpr std::uint64_t most_cpus = 1 << 20;
+    auto count32 = [](const Node &node) { return static_cast<std::uint32_t>(node.count(UINT32_MAX)); };
+    LoadResult load;
+    if (from["kind"].text() != "TCP_RR")
+        from["kind"].refuse("is not TCP_RR");
+    load.transactions = from["transactions"].count();
+    load.duration_ns = from["duration_ns"].count();
+    load.request_bytes = count32(from["request_bytes"]);
+    load.response_bytes = count32(from["response_bytes"]);
+    load.flows = count32(from["flows"]);
+    std::vector<Node> cpus = from["cpus"].items();
+    if (cpus.size() != 2) {
+        from["cpus"].refuse("is not the CPUs of client and server");
+        return load;
+    }
+    load.client_cpu = static_cast<int>(cpus[0].count(most_cpus));
+    load.server_cpu = static_cast<int>(cpus[1].count(most_cpus));
+    load.rtt = read_histogram(from["rtt"]);
+    load.sample = count32(from["sample"]);
+    load.followed_rtt = read_histogram(from["followed"]["rtt"]);
+    if (load.rtt.count() != load.transactions)
+        from["transactions"].refuse("is not the number of round trips");
+    if (load.followed() > load.transactions)
+        from["followed"].refuse("are more transactions than there were");
+    if (load.sample == 0)
+        from["sample"].refuse("is 0");
+    return load;
+}
+
+Station read_station(const Node &node) {
+    return node.one_of([](const std::string &name) { return station_named(name); }, "the name of a station");
+}
+
+// "veth_xmit fentry", and its kind once more.
+Rung read_rung(const Node &attempt) {
+    HookKind kind =
+        attempt["kind"].one_of([](const std::string &name) { return hook_kind_named(name); }, "a kind of hook");
+    std::string text = attempt["hook"].text();
+    return {kind, text.substr(0, text.find(' ')), ""};
+}
+
+std::vector<StationResult> read_stations(const Node &document) {
+    std::vector<StationResult> stations;
+    for (const Node &from : document["stations"].items()) {
+        StationResult station{read_station(from["id"]), from["hook"].text(), {}};
+        for (const Node &attempt : from["tried"].items())
+            station.tried.push_back({read_rung(attempt), attempt["result"].text()});
+        station.hits = from["hits"].count();
+        station.ended = from["ended"].count();
+        station.missed = from["missed"].count();
+        stations.push_back(std::move(station));
+    }
+    return stations;
+}
+
+std::vector<Hop> read_hops(const Node &document) {
+    std::vector<Hop> hops;
+    for (const Node &from : document["hops"].items()) {
+        Hop hop;
+        hop.name.direction = from["direction"].one_of([](const std::string &name) { return direction_named(name); },
+                                                      "request or response");
+        hop.name.from = read_station(from["from"]);
+        hop.name.to = read_station(from["to"]);
+        hop.name.stage = from["stage"].one_of([](const std::string &name) { return stage_named(name); }, "a stage");
+        hop.name.every_message = hop.name.stage != Stage::segments && hop.name.stage != Stage::unforeseen;
+        hop.time = read_histogram(from);
+        hop.events = from["events"].count();
+        hop.other_cpu = from["other_cpu"].count();
+        hop.observer_ns = read_optional_number(from["observer_ns"]).value_or(0);
+        hop.corrected_mean_ns = read_optional_number(from["corrected_mean_ns"]).value_or(0);
+        hops.push_back(std::move(hop));
+    }
+    return hops;
+}
+
+NetRx read_net_rx(const Node &from) {
+    NetRx net_rx;
+    net_rx.raised = from["raised"].count();
+    net_rx.runs = from["runs"].count();
+    net_rx.wait = read_histogram(from["wait"]);
+    net_rx.run = read_histogram(from["run"]);
+    Node context = from["context"];
+    net_rx.inline_ = context["inline"].count();
+    net_rx.irq_exit = context["irq_exit"].count();
+    net_rx.ksoftirqd = context["ksoftirqd"].count();
+    net_rx.other_cpu = context["other_cpu"].count();
+    net_rx.other = context["other"].count();
+    return net_rx;
+}
+
+Ledger read_ledger(const Node &from, const LoadResult &load) {
+    Ledger ledger;
+    ledger.rtt_mean_ns = from["rtt_mean_ns"].number();
+    ledger.explained_mean_ns = from["explained_mean_ns"].number();
+    ledger.unexplained_mean_ns = from["unexplained_mean_ns"].number();
+    ledger.explained_ratio = from["explained_ratio"].ratio();
+    ledger.corrected_sum_ns = from["corrected_sum_ns"].number();
+    ledger.corrected_residual_ns = from["corrected_residual_ns"].number();
+    double rtt = load.followed_rtt.mean().value_or(0);
+    constexpr double rounding = 0.001;
+    if (std::abs(ledger.rtt_mean_ns - rtt) > rounding + rtt * rounding)
+        from["rtt_mean_ns"].refuse("is not the mean of the round trips that were followed");
+    return ledger;
+}
+
+std::map<std::string, std::uint64_t> read_counts(const Node &from) {
+    std::map<std::string, std::uint64_t> counts;
+    for (const auto &[name, node] : from.members())
+        counts.emplace(name, node.count());
+    return counts;
+}
+
+Conservation read_conservation(const Node &from) {
+    Conservation conservation;
+    conservation.entered = from["entered"].count();
+    conservation.cloned = from["cloned"].count();
+    conservation.segmented = from["segmented"].count();
+    conservation.completed = from["completed"].count();
+    conservation.dropped = read_counts(from["dropped"]);
+    conservation.evicted = from["evicted"].count();
+    conservation.merged = from["merged"].count();
+    conservation.in_flight = from["in_flight"].count();
+    conservation.missed = from["missed"].count();
+    conservation.not_followed = read_counts(from["not_followed"]);
+    if (from["balanced"].flag() != conservation.balanced())
+        from["balanced"].refuse("does not agree with the counts beside it");
+    return conservation;
+}
+
+Observer read_observer(const Node &from) {
+    Observer observer;
+    observer.untraced_rtt_mean_ns = from["untraced_rtt_mean_ns"].number();
+    observer.traced_rtt_mean_ns = from["traced_rtt_mean_ns"].number();
+    observer.added_ns = from["added_ns"].number();
+    observer.added_ratio = from["added_ratio"].ratio();
+    observer.added_ci95_ns = read_optional_number(from["added_ci95_ns"]);
+    observer.event_ns = from["event_ns"].number();
+    observer.kprobe_extra_ns = from["kprobe_extra_ns"].number();
+    observer.stamp_ns = from["stamp_ns"].number();
+    observer.events_per_transaction = from["events_per_transaction"].number();
+    if (Node budget = from["budget"]; !budget.is_null())
+        observer.budget = Budget{budget["limit_ratio"].ratio(), budget["none_followed_ratio"].ratio(),
+                                 budget["all_followed_ratio"].ratio(),
+                                 static_cast<std::uint32_t>(budget["sample"].count(UINT32_MAX))};
+    return observer;
+}
+
+std::vector<Timeline> read_timelines(const Node &document) {
+    std::vector<Timeline> timelines;
+    if (!document.has("timelines"))
+        return timelines;
+    for (const Node &from : document["timelines"].items()) {
+        Timeline timeline{from["transaction"].count(), {}};
+        for (const Node &mark : from["marks"].items())
+            timeline.marks.push_back({read_station(mark["station"]), mark["since_send_ns"].count(),
+                                      static_cast<int>(mark["cpu"].count(UINT16_MAX)),
+                                      static_cast<std::uint32_t>(mark["pid"].count(UINT32_MAX)), mark["comm"].text(),
+                                      mark["context"].text()});
+        timelines.push_back(std::move(timeline));
+    }
+    return timelines;
+}
+
+// A newer schema, or another kind of result, deserves a word of its own.
+Result<void> check_schema(const std::string &name, const Json &json) {
+    auto member = json.is_object() ? json.find("schema") : json.end();
+    if (!json.is_object() || member == json.end() || !member->is_string())
+        return fail(name, "has no \"schema\", so it is no result of vethtrace", rewrite);
+    std::string found = printable(member->get<std::string>());
+    if (found == schema)
+        return {};
+    if (found.rfind("vethtrace.run/", 0) == 0)
+        return fail(name, fmt::format("is of schema {}, and this vethtrace reads {}", found, schema),
+                    "a vethtrace of the same version as the one that wrote it can read it");
+    return fail(name, fmt::format("is of schema {}, and a run ({}) was expected", found, schema), rewrite);
+}
+
+RunResult read_document(const Node &document) {
+    RunResult result;
+    result.environment = read_environment(document);
+    result.mode = document["mode"].one_of([](const std::string &name) { return mode_named(name); }, "a mode");
+    result.topology =
+        document["topology"].one_of([](const std::string &name) { return topology_named(name); }, "wire or local");
+    result.port_mode = read_optional_text(document["port_mode"]);
+    result.load = read_load(document["load"]);
+    result.stations = read_stations(document);
+    result.hops = read_hops(document);
+    result.net_rx = read_net_rx(document["softirq"]["net_rx"]);
+    result.ledger = read_ledger(document["ledger"], result.load);
+    result.conservation = read_conservation(document["conservation"]);
+    result.observer = read_observer(document["observer"]);
+    result.timelines = read_timelines(document);
+    result.interrupted = document["interrupted"].flag();
+    result.valid = document["valid"].flag();
+    for (const Node &warning : document["warnings"].items())
+        result.warnings.push_back(warning.text());
+    return result;
+}
+
+} // namespace
+
+Result<RunResult> parse_run(const std::string &name, std::string_view text) {
+    Result<Json> json = parse_json(name, text);
+    if (!json)
+        return tl::unexpected(json.error());
+    if (Result<void> known = check_schema(name, *json); !known)
+        return tl::unexpected(known.error());
+    std::optional<Error> wrong;
+    RunResult result = read_document(Node(&*json, "", &wrong, name));
+    if (wrong)
+        return tl::unexpected(*wrong);
+    return result;
+}
+
+Result<RunResult> read_run(const std::string &path) {
+    std::error_code error;
+    if (std::filesystem::is_directory(path, error))
+        return fail(path, "is a directory", rewrite);
+    std::ifstream file(path, std::ios::binary);
+    if (!file)
+        return fail_errno(path, errno, rewrite);
+    std::string text(most_bytes + 1, '\0');
+    file.read(text.data(), static_cast<std::streamsize>(text.size()));
+    if (file.bad())
+        return fail(path, "cannot be read", rewrite);
+    text.resize(static_cast<std::size_t>(file.gcount()));
+    return parse_run(path, text);
+}
+
+} // namespace vethtrace

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Stored results, read back. Nothing in such a file is taken on trust: whatever is wrong ends the reading with its
+// place and what was expected there, and what comes out is a result that a run could have had.
+#pragma once
+
+#include "core/result.hpp"
+
+#include <string>
+#include <string_view>
+
+namespace vethtrace {
+
+// A document of `vethtrace.run/1`. `name` is what errors call it.
+[[nodiscard]] Result<RunResult> parse_run(const std::string &name, std::string_view text);
+
+// The same from a file; at most 64 MiB.
+[[nodiscard]] Result<RunResult> read_run(const std::string &path);
+
+} // namespace vethtrace

@@ -23,7 +23,7 @@ public:
 
 private:
     ResultFile() = default;
-    Result<void> replace(const std::string &text) const;
+    [[nodiscard]] Result<void> replace(const std::string &text) const;
 
     std::string path_;
     bool is_new_ = false;

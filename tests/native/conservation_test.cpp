@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <memory>
 
 namespace vethtrace::test {
 namespace {
@@ -103,6 +104,57 @@ TEST_F(Conservation, NamesTheReasonOfADropAndWhereThePacketWasLastSeen) {
     EXPECT_TRUE(warns(json, "packets were dropped: NETFILTER_DROP"));
     EXPECT_TRUE(warns(json, "were retransmissions"));
     EXPECT_TRUE(warns(json, "were last seen at receive@"));
+}
+
+// ---- calls that the kernel suppresses
+
+// Packets that die in a task of CPU 1, and others that die in softirqs which interrupt it: the program for drops is
+// asked to run while it runs, and the kernel refuses.
+class DyingPackets {
+public:
+    DyingPackets() {
+        script(
+            "ip netns add $a; ip netns add $b; ip -n $a link add flood-a type veth peer name flood-b netns $b;"
+            "for at in a b; do eval ns=\\$$at; ip -n $ns link set lo up; ip -n $ns link set flood-$at up; done;"
+            "ip -n $a addr add 198.19.0.1/24 dev flood-a; ip -n $b addr add 198.19.0.2/24 dev flood-b;"
+            "ip netns exec $b sh -c 'echo 2 >/sys/class/net/flood-b/queues/rx-0/rps_cpus';"
+            "ip netns exec $b nft 'add table ip drops; add chain ip drops in { type filter hook prerouting priority 0; "
+            "policy drop; }';"
+            "ip netns exec $a nft 'add table ip drops; add chain ip drops out { type filter hook output priority 0; };"
+            "add rule ip drops out oif lo drop'");
+        const char *packets = "100000000";
+        floods_.push_back(flood("1", {"198.19.0.2", "9", "4194304", packets}));
+        floods_.push_back(flood("2", {"127.0.0.1", "9", "65536", packets}));
+    }
+    DyingPackets(const DyingPackets &) = delete;
+    DyingPackets &operator=(const DyingPackets &) = delete;
+    ~DyingPackets() {
+        floods_.clear();
+        script("ip netns del $a; ip netns del $b");
+    }
+
+private:
+    static std::string name(const char *which) { return fmt::format("vt-flood-{}-{}", which, getpid()); }
+    static void script(const std::string &commands) {
+        Finished done = run({"sh", "-c", fmt::format("a={} b={}; {}", name("a"), name("b"), commands)});
+        EXPECT_EQ(done.status, 0) << done.err;
+    }
+    static std::unique_ptr<Process> flood(const std::string &cpus, const std::vector<std::string> &arguments) {
+        std::vector<std::string> line = {"nsenter", "--net=/run/netns/" + name("a"), "taskset", cpus, VETHTRACE_FLOOD};
+        line.insert(line.end(), arguments.begin(), arguments.end());
+        return std::make_unique<Process>(line);
+    }
+
+    std::vector<std::unique_ptr<Process>> floods_;
+};
+
+TEST_F(Conservation, CountsTheCallsThatTheKernelSuppressed) {
+    DyingPackets dying;
+    Finished finished = vethtrace({"-d", "1.5", "--cpus", "0", "--timeout", "30", "-j"});
+    ASSERT_NE(finished.status, 1) << finished.err;
+    nlohmann::json json = nlohmann::json::parse(finished.out);
+    EXPECT_GT(json["conservation"]["missed"], 0);
+    EXPECT_TRUE(warns(json, "calls of tracing programs were suppressed by the kernel")) << json["warnings"];
 }
 
 // ---- what takes a deliberate mistake to provoke

@@ -108,6 +108,11 @@ TEST_F(EnvironmentTest, AReaderThatGoesAwayLeavesNoLab) {
     EXPECT_EQ(labs(), before);
 }
 
+TEST_F(EnvironmentTest, AnErrorThatNobodyCanBeToldIsStillOne) {
+    EXPECT_EQ(in_shell("$vethtrace --mode nonsense 2>/dev/full").status, 2);
+    EXPECT_EQ(in_shell("$vethtrace -o /nowhere/result 2>&-").status, 1);
+}
+
 TEST_F(EnvironmentTest, NeedsNoInputAndNoTracefs) {
     Finished finished = in_shell("for at in /sys/kernel/debug/tracing /sys/kernel/tracing /sys/kernel/debug; do\n"
                                  "    while umount $at 2>/dev/null; do :; done\ndone\n"

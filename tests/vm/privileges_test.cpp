@@ -23,7 +23,7 @@ TEST_P(User, WhoIsNotRootGetsAValidRun) {
     expect_good(vm_json("user." + GetParam() + ".json"));
 }
 
-INSTANTIATE_TEST_SUITE_P(Vm, User, testing::Values("fentry", "kprobe", "tracepoint", "running"),
+INSTANTIATE_TEST_SUITE_P(Vm, User, testing::Values("fentry", "kprobe", "tracepoint", "owner", "running"),
                          [](const auto &rung) { return rung.param; });
 
 class MissingCapability : public testing::TestWithParam<std::string> {};

@@ -136,9 +136,11 @@ Exit execute(const Command &command) {
 }
 
 void print_error(const Error &error) {
-    fmt::print(stderr, "vethtrace: {}\n", error.text());
+    // Not by fmt::print, which throws if nobody can be told.
+    std::string text = fmt::format("vethtrace: {}\n", error.text());
     if (!error.hint.empty())
-        fmt::print(stderr, "  hint: {}\n", error.hint);
+        text += fmt::format("  hint: {}\n", error.hint);
+    (void)std::fputs(text.c_str(), stderr);
 }
 
 } // namespace vethtrace

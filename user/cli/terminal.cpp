@@ -2,6 +2,7 @@
 #include "cli/terminal.hpp"
 
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -39,12 +40,12 @@ ProgressLine::ProgressLine(const OutputOptions &output) : shown_(isatty(STDERR_F
 
 void ProgressLine::show(const std::string &step) const {
     if (shown_)
-        fmt::print(stderr, "\r\033[K{} ...", step);
+        (void)std::fputs(fmt::format("\r\033[K{} ...", step).c_str(), stderr);
 }
 
 void ProgressLine::clear() const {
     if (shown_)
-        fmt::print(stderr, "\r\033[K");
+        (void)std::fputs(fmt::format("\r\033[K").c_str(), stderr);
 }
 
 Result<void> check_standard_descriptors() {

@@ -37,8 +37,12 @@ int keep_what_libbpf_says(libbpf_print_level level, const char *format, va_list 
 }
 
 tl::unexpected<Error> libbpf_failed(const std::string &object, int code) {
-    std::string hint = libbpf_said.empty() ? "" : "libbpf says:\n" + libbpf_said;
-    return fail_errno(object, code, hint);
+    if (libbpf_said.find("bpf_probe_read") != std::string::npos && (code == -EINVAL || code == -EPERM))
+        return fail_errno(object, code, "kernel lockdown \"confidentiality\" lets no program read kernel memory here");
+    constexpr std::size_t enough = 1000; // the verifier's log is long, and the reason stands at its end
+    if (libbpf_said.size() > enough)
+        libbpf_said.erase(0, libbpf_said.find('\n', libbpf_said.size() - enough) + 1);
+    return fail_errno(object, code, libbpf_said.empty() ? "" : "libbpf says:\n" + libbpf_said);
 }
 
 struct Destroy {

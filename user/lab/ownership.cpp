@@ -27,6 +27,8 @@ std::string lock_path(const std::string &lab) {
 Result<std::optional<Fd>> try_lock(const std::string &path, int flags) {
     for (;;) {
         Fd fd(open(path.c_str(), O_RDWR | O_CLOEXEC | flags, 0600));
+        if (!fd && errno == EACCES && access(path.c_str(), F_OK) == 0)
+            return std::optional<Fd>(); // another user's, as the directory is open to us
         if (!fd)
             return fail_errno(path, errno);
         if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {

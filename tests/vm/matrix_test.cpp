@@ -35,7 +35,7 @@ void expect_refusal(const std::string &name) {
     EXPECT_EQ(vm_file(name + ".status"), "1\n");
     std::string said = vm_file(name + ".err");
     EXPECT_NE(said.find("hint: "), std::string::npos) << said;
-    EXPECT_TRUE(said.find("CONFIG_NETKIT") != std::string::npos || said.find("since 5.13") != std::string::npos)
+    EXPECT_TRUE(said.find("CONFIG_NETKIT") != std::string::npos || said.find("since kernel 5.13") != std::string::npos)
         << said;
 }
 
@@ -90,7 +90,9 @@ TEST_P(Matrix, IsValidAndCountsWhatTheKernelDoes) {
     expect_good(run);
     EXPECT_EQ(hits_at(run, "xmit"), cell.xmits * transactions);
     EXPECT_EQ(hits_at(run, "netif_rx"), cell.netif_rx * transactions);
-    EXPECT_NEAR(run["softirq"]["net_rx"]["runs_per_transaction"], 2, 0.01);
+    // Before 6.6 what a NAPI poll puts into another NAPI's queue, the backlog's as well, took a run of its own.
+    int runs = cell.mode == "veth-gro" && vm_kernel() == "6.1" ? 4 : 2;
+    EXPECT_NEAR(run["softirq"]["net_rx"]["runs_per_transaction"], runs, 0.01);
     nlohmann::json expected_mode = nullptr;
     if (cell.mode == "ipvlan")
         expected_mode = "l2";

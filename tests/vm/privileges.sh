@@ -40,13 +40,13 @@ rm /run/vethtrace/vethtrace-1.lock
 as_user bpf,perfmon vethtrace features --json >user.features.json 2>user.features.err
 
 # What the process and its threads may do while they measure: name, permitted, effective.
-as_user $all vethtrace -d 0.5 --json >user.running.json 2>user.running.err &
+as_user $all vethtrace -d 0.5 --no-hook fentry --no-hook kprobe --json >user.running.json 2>user.running.err &
 running=$!
 while kill -0 $running && ! grep -qs rr-client /proc/"$(pidof vethtrace)"/task/*/comm; do
     sleep 0.02
 done
-for look in 1 2 3 4 5; do
-    sleep 0.1
+for look in 1 2 3 4 5 6 7 8; do
+    sleep 0.05
     for task in /proc/"$(pidof vethtrace)"/task/*; do
         echo "$(cat "$task/comm") $(awk '/^CapPrm|^CapEff/ { print $2 }' "$task/status" | tr '\n' ' ')"
     done

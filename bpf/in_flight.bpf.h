@@ -17,6 +17,34 @@ struct {
     __type(value, struct slot_pair);
 } slots SEC(".maps");
 
+// How many programs are filling a slot of that pair right now.
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1 << PAIR_BITS);
+    __type(key, u32);
+    __type(value, u32);
+} fillers SEC(".maps");
+
+// Two CPUs may fill slots of one pair at the same time, and must not both take the same one. Whoever counts itself in
+// and is alone may go on; of two at once at most one is, and the other gives up. Without a result, so that 5.10 has it.
+static __always_inline u32 *lock_pair(u64 skb) {
+    u32 index = mutation == MUTATION_ONE_PAIR ? 0 : pair_index(skb);
+    u32 *count = bpf_map_lookup_elem(&fillers, &index);
+
+    if (!count)
+        return NULL;
+    __sync_fetch_and_add(count, 1);
+    if (*(volatile u32 *)count == 1)
+        return count;
+    __sync_fetch_and_add(count, -1);
+    return NULL;
+}
+
+static __always_inline void unlock_pair(u32 *count) {
+    barrier();
+    __sync_fetch_and_add(count, -1);
+}
+
 // The address of an skb as a number. The verifier allows no arithmetic on a trusted pointer, but it allows to store it
 // and to load what was stored; far cheaper than bpf_probe_read_kernel(). Another event on this CPU may come between
 // the two and store its own: then it is not ours, and 0 says so. The comparison is written in assembler because a

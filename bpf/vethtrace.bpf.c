@@ -69,9 +69,21 @@ static __always_inline u32 timeline_of(const struct flow *flow, u64 message) {
     return since / timeline_stride + 1;
 }
 
-// From now on the slot is that of a packet with the flow's present message, last seen at `station`.
-static __always_inline void follow(struct slot *slot, u64 address, struct flow *flow, u32 end, u64 when, u64 events,
-                                   u32 station) {
+// Gives a slot to a packet with the flow's present message, last seen at `station`. NULL: there is none for it.
+static __always_inline struct slot *follow(struct cpu_area *cpu, u64 address, struct flow *flow, u32 end, u64 when,
+                                           u64 events, u32 station) {
+    u32 *lock = lock_pair(address);
+    struct slot *slot;
+
+    if (!lock) {
+        count(cpu, TALLY_CROWDED_OUT);
+        return NULL;
+    }
+    slot = take(cpu, address, when);
+    if (!slot) {
+        unlock_pair(lock);
+        return NULL;
+    }
     slot->skb = 0; // nobody finds the slot while it is half written
     barrier();
     slot->when = when;
@@ -83,6 +95,8 @@ static __always_inline void follow(struct slot *slot, u64 address, struct flow *
     slot->sender = end;
     barrier();
     slot->skb = address;
+    unlock_pair(lock);
+    return slot;
 }
 
 static __always_inline u32 role_of(const struct net_device *dev) {
@@ -188,7 +202,7 @@ static __noinline struct slot *adopt(struct cpu_area *cpu, u64 address) {
     way = &flow->way[end];
     if (!way->lost || payload.seq + payload.bytes != way->complete)
         return NULL;
-    slot = take(cpu, address, way->lost_when);
+    slot = follow(cpu, address, flow, end, way->lost_when, way->lost_events, way->lost_station);
     if (!slot)
         return NULL;
     found(cpu, way);
@@ -196,7 +210,6 @@ static __noinline struct slot *adopt(struct cpu_area *cpu, u64 address) {
         count(cpu, TALLY_ENTERED); // in the place of the one that was merged into it
     else
         count(cpu, payload.bytes < way->last_bytes ? TALLY_SEGMENTED : TALLY_CLONED);
-    follow(slot, address, flow, end, way->lost_when, way->lost_events, way->lost_station);
     return slot;
 }
 
@@ -334,11 +347,10 @@ static __always_inline void enter(struct cpu_area *cpu, struct sk_buff *skb, u64
         end_stretch(cpu, &begun, station, now);
     }
 
-    slot = take(cpu, address, now);
+    way->last_bytes = payload.bytes;
+    slot = follow(cpu, address, flow, end, now, cpu->events, station);
     if (!slot)
         return;
-    way->last_bytes = payload.bytes;
-    follow(slot, address, flow, end, now, cpu->events, station);
     count(cpu, TALLY_ENTERED);
     mark(cpu, slot->timeline, end, station, now);
 }

@@ -14,7 +14,7 @@ constexpr std::size_t map_bytes_of_each_cpu = sizeof(layout::cpu_area);
 
 // Packets in flight, the flows of the load, and timelines.
 constexpr std::size_t map_bytes_shared(std::uint32_t flows, std::uint32_t timelines) {
-    return (sizeof(layout::slot_pair) << layout::PAIR_BITS) + flows * sizeof(layout::flow) +
+    return ((sizeof(layout::slot_pair) + sizeof(std::uint32_t)) << layout::PAIR_BITS) + flows * sizeof(layout::flow) +
            timelines * sizeof(layout::timeline);
 }
 

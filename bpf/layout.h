@@ -24,7 +24,8 @@ enum role {
     ROLE_PEER,      // the server's device: the other machine's, or the second container's
     ROLE_HOST2,     // the host's end of the second container's pair (topology local)
     ROLE_FAR,       // the far end of an uplink that leads nowhere (topology local)
-    ROLES = 8,
+    ROLE_BRIDGE,    // the host's bridge, whose ports are its ends of the pairs
+    ROLES,
 };
 
 enum point { POINT_QUEUE, POINT_XMIT, POINT_NETIF_RX, POINT_GRO, POINT_RECEIVE, POINTS };

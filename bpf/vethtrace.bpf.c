@@ -416,6 +416,14 @@ int BPF_KPROBE(veth_xmit_kprobe, struct sk_buff *skb)
 { return at_kprobe(skb, POINT_XMIT); }
 
 SEC("?fentry")
+int BPF_PROG(bridge_xmit_fentry, struct sk_buff *skb)
+{ return at_function(skb, POINT_XMIT); }
+
+SEC("?kprobe")
+int BPF_KPROBE(bridge_xmit_kprobe, struct sk_buff *skb)
+{ return at_kprobe(skb, POINT_XMIT); }
+
+SEC("?fentry")
 int BPF_PROG(netkit_xmit_fentry, struct sk_buff *skb)
 { return at_function(skb, POINT_XMIT); }
 

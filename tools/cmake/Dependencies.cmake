@@ -31,6 +31,7 @@ need_package(nlohmann_json nlohmann-json3-dev)
 need_package(Boost libboost-dev)
 need_pkg_config(libbpf "libbpf>=1.1" libbpf-dev)
 need_pkg_config(libnl libnl-route-3.0 libnl-route-3-dev)
+need_pkg_config(libnftables libnftables libnftables-dev)
 need_pkg_config(libcap_ng libcap-ng libcap-ng-dev)
 
 # Any clang from 14 on.

@@ -39,6 +39,9 @@ Ladder xmit_ladder(DeviceKind kind) {
     case DeviceKind::veth:
         functions = {"veth_xmit"};
         break;
+    case DeviceKind::bridge:
+        functions = {"br_dev_xmit"};
+        break;
     case DeviceKind::netkit:
         functions = {"netkit_xmit"};
         break;

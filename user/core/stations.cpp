@@ -9,14 +9,14 @@ namespace vethtrace {
 namespace {
 
 constexpr std::array<std::string_view, layout::ROLES> role_names = {"elsewhere", "container", "host", "uplink",
-                                                                    "peer",      "host2",     "far",  "role7"};
+                                                                    "peer",      "host2",     "far",  "bridge"};
 constexpr std::array<std::string_view, layout::POINTS> point_names = {"queue", "xmit", "netif_rx", "gro", "receive"};
 constexpr std::array<std::string_view, layout::ENDS> end_names = {"client", "server"};
 constexpr std::array<std::string_view, layout::MOMENTS> moment_names = {"app_send", "data_ready", "app_recv",
                                                                         "tcp_rcv"};
 
-constexpr std::array<std::string_view, 14> stage_names = {
-    "socket_tx",    "segments", "qdisc",      "device_xmit", "backlog", "gro",         "host_forward",
+constexpr std::array<std::string_view, 15> stage_names = {
+    "socket_tx",    "segments", "qdisc",      "device_xmit", "backlog", "gro",         "bridge", "host_forward",
     "uplink_qdisc", "wire",     "peer_qdisc", "stack_rx",    "wakeup",  "application", "unforeseen"};
 
 } // namespace

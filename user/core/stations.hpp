@@ -41,6 +41,7 @@ enum class Stage {
     device_xmit,  // through the container's driver: veth to its other end, macvlan or ipvlan to its parent
     backlog,      // waiting for NET_RX to take the packet up; with NAPI the driver's transmit is a part of it
     gro,          // held by GRO, in case that more of the same stream comes
+    bridge,       // between a bridge's ports, or a port and the bridge itself
     host_forward, // routing and netfilter in the host
     uplink_qdisc, // waiting for the host's uplink
     wire,         // transmit at one machine to netif_rx at the other

@@ -12,19 +12,24 @@ namespace {
 
 using namespace layout;
 
-constexpr std::array<ModeRow, 7> modes = {{
-    {Mode::host, "host", DeviceKind::veth, false, false, "CONFIG_VETH", "veth",
+constexpr std::array<ModeRow, 9> modes = {{
+    {Mode::host, "host", DeviceKind::veth, false, false, false, "CONFIG_VETH", "veth",
      "no container: the host's own stack on its uplink"},
-    {Mode::veth, "veth", DeviceKind::veth, true, false, "CONFIG_VETH", "veth", "a veth pair, routed by the host"},
-    {Mode::veth_gro, "veth-gro", DeviceKind::veth, true, true, "CONFIG_VETH", "veth",
+    {Mode::veth, "veth", DeviceKind::veth, true, false, false, "CONFIG_VETH", "veth",
+     "a veth pair, routed by the host"},
+    {Mode::veth_gro, "veth-gro", DeviceKind::veth, true, false, true, "CONFIG_VETH", "veth",
      "the same with GRO on and TSO off, so that NAPI receives (5.13 and later)"},
-    {Mode::netkit, "netkit", DeviceKind::netkit, true, false, "CONFIG_NETKIT", "netkit",
+    {Mode::bridge, "bridge", DeviceKind::veth, true, true, false, "CONFIG_BRIDGE", "bridge",
+     "a veth pair into a Linux bridge, routed by the host"},
+    {Mode::nat, "nat", DeviceKind::veth, true, true, false, "CONFIG_NFT_MASQ", "nft_masq",
+     "the same with masquerade, as Docker has it by default"},
+    {Mode::netkit, "netkit", DeviceKind::netkit, true, false, false, "CONFIG_NETKIT", "netkit",
      "a netkit pair in L3 mode, routed by the host (6.7 and later)"},
-    {Mode::macvlan, "macvlan", DeviceKind::macvlan, false, false, "CONFIG_MACVLAN", "macvlan",
+    {Mode::macvlan, "macvlan", DeviceKind::macvlan, false, false, false, "CONFIG_MACVLAN", "macvlan",
      "a macvlan in bridge mode on the host's uplink"},
-    {Mode::ipvlan, "ipvlan", DeviceKind::ipvlan, false, false, "CONFIG_IPVLAN", "ipvlan",
+    {Mode::ipvlan, "ipvlan", DeviceKind::ipvlan, false, false, false, "CONFIG_IPVLAN", "ipvlan",
      "an ipvlan in L2 mode on the host's uplink"},
-    {Mode::ipvlan_l3, "ipvlan-l3", DeviceKind::ipvlan_l3, false, false, "CONFIG_IPVLAN", "ipvlan",
+    {Mode::ipvlan_l3, "ipvlan-l3", DeviceKind::ipvlan_l3, false, false, false, "CONFIG_IPVLAN", "ipvlan",
      "an ipvlan in L3 mode on the host's uplink"},
 }};
 
@@ -94,6 +99,27 @@ constexpr std::array<Step, 4> veth_gro_in = {{
     {at(POINT_RECEIVE, ROLE_CONTAINER), Stage::gro},
 }};
 
+// Through the pair into a port of the bridge. Its rx_handler passes the packet up as the bridge's own, and that is a
+// second netif_receive_skb; from there the host routes it.
+constexpr std::array<Step, 7> bridge_out = {{
+    app_send_client,
+    {at(POINT_QUEUE, ROLE_CONTAINER), Stage::socket_tx},
+    {at(POINT_XMIT, ROLE_CONTAINER), Stage::qdisc},
+    {at(POINT_NETIF_RX, ROLE_HOST), Stage::device_xmit},
+    {at(POINT_RECEIVE, ROLE_HOST), Stage::backlog},
+    {at(POINT_RECEIVE, ROLE_BRIDGE), Stage::bridge},
+    {at(POINT_QUEUE, ROLE_UPLINK), Stage::host_forward},
+}};
+
+constexpr std::array<Step, 6> bridge_in = {{
+    {at(POINT_QUEUE, ROLE_BRIDGE), Stage::host_forward},
+    {at(POINT_XMIT, ROLE_BRIDGE), Stage::bridge},
+    {at(POINT_QUEUE, ROLE_HOST), Stage::bridge},
+    {at(POINT_XMIT, ROLE_HOST), Stage::qdisc},
+    {at(POINT_NETIF_RX, ROLE_CONTAINER), Stage::device_xmit},
+    {at(POINT_RECEIVE, ROLE_CONTAINER), Stage::backlog},
+}};
+
 // macvlan and ipvlan hand the packet to the queue of their parent, the uplink. On the way in the parent's rx_handler
 // changes the device without a second netif_receive_skb, so nothing is seen between the uplink and the socket.
 constexpr std::array<Step, 4> parent_out = {{
@@ -139,6 +165,21 @@ constexpr std::array<Step, 4> second_gro_out = {{
     {at(POINT_RECEIVE, ROLE_HOST2), Stage::gro},
 }};
 
+// Between two ports of one bridge, which nobody routes.
+constexpr std::array<Step, 4> second_port_in = {{
+    {at(POINT_QUEUE, ROLE_HOST2), Stage::bridge},
+    {at(POINT_XMIT, ROLE_HOST2), Stage::peer_qdisc},
+    {at(POINT_NETIF_RX, ROLE_PEER), Stage::device_xmit},
+    {at(POINT_RECEIVE, ROLE_PEER), Stage::backlog},
+}};
+
+constexpr std::array<Step, 4> first_port_in = {{
+    {at(POINT_QUEUE, ROLE_HOST), Stage::bridge},
+    {at(POINT_XMIT, ROLE_HOST), Stage::qdisc},
+    {at(POINT_NETIF_RX, ROLE_CONTAINER), Stage::device_xmit},
+    {at(POINT_RECEIVE, ROLE_CONTAINER), Stage::backlog},
+}};
+
 // Between two devices of one parent. Neither leaves through the parent: the driver puts the packet into the backlog
 // itself. macvlan does that in the parent's name (dev_forward_skb(lowerdev) in macvlan_queue_xmit) and lets its
 // rx_handler find the receiver; ipvlan has found it already and does it in the receiver's (ipvlan_rcv_frame).
@@ -176,6 +217,9 @@ std::vector<Step> wire_steps(Mode mode) {
     case Mode::veth:
     case Mode::netkit: // which is a pair as well, and also ends in the backlog as long as no program redirects
         return join({veth_out, wire_to_server, wire_from_server, veth_in, into_client});
+    case Mode::bridge:
+    case Mode::nat:
+        return join({bridge_out, wire_to_server, wire_from_server, bridge_in, into_client});
     case Mode::macvlan:
     case Mode::ipvlan:
     case Mode::ipvlan_l3:
@@ -196,6 +240,10 @@ std::vector<Step> local_steps(Mode mode) {
     case Mode::netkit:
         return join({std::span(veth_out).first(veth_out.size() - 1), second_pair_in, into_server, second_pair_out,
                      veth_in, into_client});
+    case Mode::bridge:
+    case Mode::nat: // which translates nothing between two containers
+        return join({std::span(veth_out).first(veth_out.size() - 1), second_port_in, into_server, second_pair_out,
+                     first_port_in, into_client});
     case Mode::macvlan:
         return join({sent, out_of_first(ROLE_UPLINK), into_server, out_of_second(ROLE_UPLINK), into_client});
     case Mode::ipvlan:
@@ -241,6 +289,8 @@ std::string_view name_of(DeviceKind kind) {
     switch (kind) {
     case DeviceKind::veth:
         return "veth";
+    case DeviceKind::bridge:
+        return "bridge";
     case DeviceKind::netkit:
         return "netkit";
     case DeviceKind::macvlan:
@@ -300,6 +350,8 @@ Station Way::last(layout::end sender) const {
 }
 
 DeviceKind Way::kind_of(layout::role role) const {
+    if (role == ROLE_BRIDGE)
+        return DeviceKind::bridge;
     bool in_container = role == ROLE_CONTAINER || (role == ROLE_PEER && topology_ == Topology::local);
     bool other_end = row_of(mode_).is_pair && (role == ROLE_HOST || role == ROLE_HOST2);
     return in_container || other_end ? row_of(mode_).container_device : DeviceKind::veth;

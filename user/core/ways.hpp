@@ -14,16 +14,17 @@
 
 namespace vethtrace {
 
-enum class Mode { host, veth, veth_gro, netkit, macvlan, ipvlan, ipvlan_l3 };
+enum class Mode { host, veth, veth_gro, bridge, nat, netkit, macvlan, ipvlan, ipvlan_l3 };
 enum class Topology { wire, local };
-enum class DeviceKind { veth, netkit, macvlan, ipvlan, ipvlan_l3 };
+enum class DeviceKind { veth, bridge, netkit, macvlan, ipvlan, ipvlan_l3 };
 
 // A mode is a row: what it is called, what the container's device is, and what the kernel must have for it.
 struct ModeRow {
     Mode mode;
     std::string_view name;
     DeviceKind container_device; // in mode host there is no container, and the uplink is the first device
-    bool is_pair;                // the host has the other end of it, and routes
+    bool is_pair;                // the host has the other end of it ...
+    bool is_bridged;             // ... as a port of a bridge
     bool through_napi;           // its packets are received by a NAPI poll with GRO, not from the backlog
     std::string_view kernel_option;
     std::string_view module;

@@ -2,6 +2,7 @@
 #include "lab/lab.hpp"
 
 #include "lab/links.hpp"
+#include "lab/masquerade.hpp"
 #include "lab/offload.hpp"
 #include "privileges/privileges.hpp"
 
@@ -26,6 +27,8 @@ struct RoutedNet {
 };
 constexpr RoutedNet first_net = {"198.18.1.0/24", "198.18.1.1", "198.18.1.2"};
 constexpr RoutedNet second_net = {"198.18.3.0/24", "198.18.3.1", "198.18.3.2"};
+// A second container at the same bridge.
+constexpr const char *second_in_first_net = "198.18.1.3";
 
 // In the uplink's own network: the addresses of devices on top of it.
 constexpr const char *first_on_parent = "198.18.2.3";
@@ -92,6 +95,15 @@ private:
 
     // The peer is a second container like the first.
     Result<void> local() {
+        if (row_of(mode_).is_bridged) {
+            lab_.server_address_ = second_in_first_net;
+            return bridge()
+                .and_then([&] { return port(container_, ROLE_CONTAINER, ROLE_HOST, first_net.inside); })
+                .and_then([&] { return port(peer_, ROLE_PEER, ROLE_HOST2, second_in_first_net); })
+                .and_then([&] { return acquaint(container_, ROLE_CONTAINER, second_in_first_net, device(ROLE_PEER).mac); })
+                .and_then([&] { return acquaint(peer_, ROLE_PEER, first_net.inside, device(ROLE_CONTAINER).mac); })
+                .and_then([&] { return translation(); });
+        }
         if (row_of(mode_).is_pair) {
             lab_.server_address_ = second_net.inside;
             return routed_pair(container_, ROLE_CONTAINER, ROLE_HOST, first_net).and_then([&] {
@@ -127,6 +139,17 @@ private:
             return routed_pair(container_, ROLE_CONTAINER, ROLE_HOST, first_net)
                 .and_then([&] { return peer_.links->add_route(first_net.net, uplink_address, peer.ifindex); })
                 .and_then([&] { return host_.links->set_forwarding(device(ROLE_UPLINK).ifindex); });
+        case Mode::bridge:
+        case Mode::nat:
+            return bridge()
+                .and_then([&] { return port(container_, ROLE_CONTAINER, ROLE_HOST, first_net.inside); })
+                .and_then([&] {
+                    return container_.links->add_route(everywhere, first_net.outside, device(ROLE_CONTAINER).ifindex);
+                })
+                .and_then([&] { return peer_.links->add_route(first_net.net, uplink_address, peer.ifindex); })
+                .and_then([&] { return host_.links->set_forwarding(device(ROLE_UPLINK).ifindex); })
+                .and_then([&] { return host_.links->set_forwarding(device(ROLE_BRIDGE).ifindex); })
+                .and_then([&] { return translation(); });
         case Mode::macvlan:
         case Mode::ipvlan:
         case Mode::ipvlan_l3:
@@ -135,6 +158,34 @@ private:
                 .and_then([&] { return acquaint(peer_, ROLE_PEER, first_on_parent, mac_on_parent(ROLE_CONTAINER)); });
         }
         return {};
+    }
+
+    // The host's bridge, with the address of the containers' gateway.
+    Result<void> bridge() {
+        Device bridge = device(ROLE_BRIDGE);
+        return host_.links->add_bridge(bridge)
+            .and_then([&] { return host_.links->add_address(bridge.ifindex, with_prefix(first_net.outside)); })
+            .and_then([&] { return host_.links->set_up(bridge.ifindex); });
+    }
+
+    // A pair between a container and a port of the bridge.
+    Result<void> port(Part &container, role inside_role, role outside_role, const char *address) {
+        Device bridge = device(ROLE_BRIDGE);
+        Device inside = device(inside_role);
+        Device outside = device(outside_role);
+        return host_.links->add_veth(outside, inside, container.netns->fd())
+            .and_then([&] { return host_.links->add_port(outside.ifindex, bridge.ifindex); })
+            .and_then([&] { return container.links->add_address(inside.ifindex, with_prefix(address)); })
+            .and_then([&] { return host_.links->set_up(outside.ifindex); })
+            .and_then([&] { return container.links->set_up(inside.ifindex); })
+            .and_then([&] { return host_.links->add_neighbour(bridge.ifindex, address, inside.mac); })
+            .and_then([&] { return acquaint(container, inside_role, first_net.outside, bridge.mac); });
+    }
+
+    Result<void> translation() {
+        if (mode_ != Mode::nat)
+            return {};
+        return masquerade(host_.netns->fd(), first_net.net, device(ROLE_UPLINK).name);
     }
 
     // A pair between a container and the host, which routes for it.

@@ -125,6 +125,18 @@ Result<void> Links::add_netkit(const Device &here, const Device &there, int peer
     return checked(nl_send_sync(socket_.get(), message.release()), here.name + " (netkit)");
 }
 
+Result<void> Links::add_bridge(const Device &bridge) {
+    Link link(rtnl_link_alloc());
+    describe_with_mac(link.get(), bridge);
+    if (int code = rtnl_link_set_type(link.get(), "bridge"); code < 0)
+        return checked(code, bridge.name + " (bridge)");
+    return checked(rtnl_link_add(socket_.get(), link.get(), NLM_F_CREATE | NLM_F_EXCL), bridge.name + " (bridge)");
+}
+
+Result<void> Links::add_port(int ifindex, int bridge) {
+    return checked(rtnl_link_enslave_ifindex(socket_.get(), bridge, ifindex), fmt::format("device {}", ifindex));
+}
+
 Result<void> Links::add_macvlan(const Device &device, int parent, int netns_fd) {
     Link link(rtnl_link_macvlan_alloc());
     rtnl_link_macvlan_set_mode(link.get(), static_cast<std::uint32_t>(rtnl_link_macvlan_str2mode("bridge")));

@@ -34,6 +34,9 @@ public:
     Result<void> add_veth(const Device &here, const Device &there, int peer_netns_fd);
     // A netkit pair in L3 mode, its primary end here.
     Result<void> add_netkit(const Device &here, const Device &there, int peer_netns_fd);
+    Result<void> add_bridge(const Device &bridge);
+    // Makes a device a port of a bridge.
+    Result<void> add_port(int ifindex, int bridge);
     // A device on top of `parent` that goes to the namespace `netns_fd`.
     Result<void> add_macvlan(const Device &device, int parent, int netns_fd);
     Result<void> add_ipvlan(const Device &device, int parent, int netns_fd, IpvlanMode mode);

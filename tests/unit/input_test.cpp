@@ -32,7 +32,7 @@ RunResult full_result() {
     result.conservation.dropped = {{"NETFILTER_DROP", 2}};
     result.conservation.not_followed = {{"warm_up", 7}};
     result.observer.added_ci95_ns = 12.5;
-    result.observer.budget = Budget{0.1, 0.05, 0.2, 16};
+    result.budget = Budget{0.1, 0.05, 0.2, 16};
     result.timelines = {{3, {{at(layout::MOMENT_APP_SEND, layout::END_CLIENT), 0, 1, 77, "rr-client", "process"}}}};
     return result;
 }

@@ -62,6 +62,54 @@ Exit execute(const RunCommand &command) {
     return result->valid ? Exit::good : Exit::invalid;
 }
 
+// How far a comparison is, as a bar with the time to go.
+std::string progress_text(const CompareProgress &progress) {
+    constexpr std::uint64_t width = 24;
+    std::uint64_t done = (progress.round - 1) * width / progress.rounds;
+    std::string left = progress.left ? fmt::format(", at most {} s to go", progress.left->count()) : "";
+    return fmt::format("[{:#<{}}{:.<{}}] round {} of {}{}: {}", "", done, "", width - done, progress.round,
+                       progress.rounds, left, progress.mode);
+}
+
+Exit execute(const CompareCommand &command) {
+    if (Result<void> allowed = check_privileges(needs_of_run()); !allowed)
+        return failed(allowed.error());
+    Result<ResultFile> file = ResultFile::open(command.output.file);
+    if (!file)
+        return failed(file.error());
+    StopSignals stop;
+    ProgressLine progress(command.output);
+    Result<CompareResult> result =
+        compare_modes(command.compare, stop.requested(),
+                      [&](const CompareProgress &now) { progress.show(progress_text(now)); });
+    progress.clear();
+    if (!result)
+        return failed(result.error());
+    if (Result<void> published = publish(command.output, *file, *result); !published)
+        return failed(published.error());
+    return result->valid ? Exit::good : Exit::invalid;
+}
+
+Exit execute(const DiffCommand &command) {
+    StoredResult before{command.before, {}};
+    StoredResult after{command.after, {}};
+    for (StoredResult *stored : {&before, &after}) {
+        Result<Stored> read = read_stored(stored->name);
+        if (!read)
+            return failed(read.error());
+        stored->result = std::move(*read);
+    }
+    Result<DiffResult> result = diff(before, after, command.diff);
+    if (!result)
+        return failed(result.error());
+    Result<ResultFile> file = ResultFile::open(command.output.file);
+    if (!file)
+        return failed(file.error());
+    if (Result<void> published = publish(command.output, *file, *result); !published)
+        return failed(published.error());
+    return result->over.empty() ? Exit::good : Exit::regressed;
+}
+
 Exit execute(const FeaturesCommand &command) {
     if (Result<void> allowed = check_privileges(needs_of_features()); !allowed)
         return failed(allowed.error());
@@ -78,13 +126,14 @@ Exit execute(const FeaturesCommand &command) {
 }
 
 Exit execute(const ReportCommand &command) {
-    Result<RunResult> result = read_run(command.file);
+    Result<Stored> result = read_stored(command.file);
     if (!result)
         return failed(result.error());
     Result<ResultFile> file = ResultFile::open(command.output.file);
     if (!file)
         return failed(file.error());
-    if (Result<void> published = publish(command.output, *file, *result); !published)
+    auto show = [&](const auto &which) { return publish(command.output, *file, which); };
+    if (Result<void> published = std::visit(show, *result); !published)
         return failed(published.error());
     return Exit::good;
 }

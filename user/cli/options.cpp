@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <random>
 #include <sched.h>
 #include <sstream>
 
@@ -21,6 +22,9 @@ constexpr std::uint32_t most_bytes = 16 * 1024 * 1024;
 constexpr double longest_seconds = 86400;
 constexpr std::uint32_t most_sample = 1'000'000;
 constexpr double most_overhead = 1000;
+constexpr std::uint64_t most_rounds = 10'000;
+constexpr std::uint64_t most_seed = UINT32_MAX; // JSON can tell all of them apart
+constexpr double percent = 100;
 
 tl::unexpected<Error> misuse(std::string object, std::string reason, std::string hint = {}) {
     return tl::unexpected(Error{std::move(object), std::move(reason), std::move(hint), Exit::usage});
@@ -97,6 +101,12 @@ struct Words {
     std::string cpus;
     std::vector<std::string> no_hook;
     double duration = 2;
+    double stretch = 0.3;
+    std::vector<std::string> modes;
+    std::uint64_t seed = 0;
+    double precision = 1;
+    double threshold = 1;
+    double fail_over = 0;
     double timeout = 5;
     double max_overhead = 0;
     std::uint64_t count = 0;
@@ -124,9 +134,14 @@ private:
         app_.add_flag("-V,--version", show_version_, "print the versions of the tool and of libbpf, and exit");
         app_.footer(
             "Without a subcommand: builds a lab, runs TCP_RR in it, traces it, and prints where the time goes.\n"
-            "Exit status: 0 good; 1 it could not be done; 2 wrong usage; 3 it ran, but the result is not valid.");
+            "Exit status: 0 good; 1 it could not be done; 2 wrong usage; 3 it ran, but the result is not valid;\n"
+            "4 `diff` found more than it was told to allow.");
+        add_mode_option(app_);
+        add_load_options(app_, words_.duration, "how long to trace, in seconds");
         add_run_options();
         add_output_options(app_);
+        describe_compare();
+        describe_diff();
 
         features_ = app_.add_subcommand("features", "which hook each station gets on this kernel, and why");
         add_hook_option(*features_);
@@ -151,7 +166,7 @@ private:
         lab_down_ = lab_->add_subcommand("down", "remove the kept lab");
         lab_gc_ = lab_->add_subcommand("gc", "remove what crashed runs left behind; never a living one's");
         app_.require_subcommand(0, 1);
-        for (CLI::App *sub : {features_, report_, lab_, lab_up_, lab_exec_, lab_down_, lab_gc_})
+        for (CLI::App *sub : {diff_, features_, report_, lab_, lab_up_, lab_exec_, lab_down_, lab_gc_})
             sub->footer("");
     }
 
@@ -168,55 +183,98 @@ private:
             ->allow_extra_args(false);
     }
 
-    void add_run_options() {
+    void describe_compare() {
+        compare_ = app_.add_subcommand("compare", "which stage makes one mode slower than another, and how sure that is");
+        compare_->add_option("modes", words_.modes, "the modes; all are held against the first")
+            ->type_name("MODE MODE...")
+            ->check(CLI::IsMember(mode_names()))
+            ->required();
+        compare_->add_option("--rounds", compare_command_.compare.plan.rounds, "rounds of each mode, at most")
+            ->type_name("N")
+            ->check(within(std::uint64_t{1}, most_rounds))
+            ->capture_default_str();
+        compare_->add_option("--precision", words_.precision,
+                             "stop when every interval is narrower than this part of the round trip, in percent")
+            ->type_name("PCT")
+            ->check(within(0.0, percent))
+            ->capture_default_str();
+        compare_->add_option("--threshold", words_.threshold,
+                             "call a difference below this part of the round trip indistinguishable, in percent")
+            ->type_name("PCT")
+            ->check(within(0.0, percent))
+            ->capture_default_str();
+        seed_ = compare_->add_option("--seed", words_.seed, "of the order of the rounds (default: another each time)")
+                    ->type_name("N")
+                    ->check(within(std::uint64_t{0}, most_seed));
+        compare_->add_flag("--skip-missing", compare_command_.compare.skip_missing,
+                           "go on without the modes that this kernel lacks");
+        add_load_options(*compare_, words_.stretch, "how long each round is traced, and once more untraced, in seconds");
+        add_output_options(*compare_);
+        compare_->footer("Rounds of all modes take turns in random order, each in a lab of its own. It is looked after half\n"
+                         "of the rounds, and after all, whether enough is known.");
+    }
+
+    void describe_diff() {
+        diff_ = app_.add_subcommand("diff", "what changed from one stored result to another");
+        diff_->add_option("before", diff_command_.before, "a run or a comparison that `-o FILE` wrote")
+            ->type_name("A.json")
+            ->required();
+        diff_->add_option("after", diff_command_.after, "a later one")->type_name("B.json")->required();
+        fail_over_ = diff_->add_option("--fail-over", words_.fail_over,
+                                       "exit with status 4 if a round trip grew by more than this, in percent")
+                         ->type_name("PCT")
+                         ->check(within(0.0, most_overhead));
+        diff_->add_option("--threshold", words_.threshold,
+                          "call a change below this part of the round trip indistinguishable, in percent")
+            ->type_name("PCT")
+            ->check(within(0.0, percent))
+            ->capture_default_str();
+        diff_->add_flag("--anyway", diff_command_.diff.anyway,
+                        "compare results that were measured under different conditions");
+        add_output_options(*diff_);
+    }
+
+    // How the load is, and what is seen of it.
+    void add_load_options(CLI::App &app, double &seconds, const std::string &duration_text) {
         LoadOptions &load = run_.run.load;
-        add_mode_option(app_);
-        app_.add_option("--topology", words_.topology, "where the peer is: another machine, or a second container")
+        app.add_option("--topology", words_.topology, "where the peer is: another machine, or a second container")
             ->check(CLI::IsMember({"wire", "local"}))
             ->capture_default_str();
-        CLI::Option *duration = app_.add_option("-d,--duration", words_.duration, "how long to trace, in seconds")
+        CLI::Option *duration = app.add_option("-d,--duration", seconds, duration_text)
                                     ->type_name("SECONDS")
                                     ->check(within(0.01, longest_seconds))
                                     ->capture_default_str();
-        app_.add_option("-c,--count", words_.count, "how many transactions to trace, instead of a duration")
+        app.add_option("-c,--count", words_.count, "how many transactions to trace, instead of a duration")
             ->type_name("N")
             ->check(within(std::uint64_t{1}, most_transactions))
             ->excludes(duration);
-        app_.add_option("--warmup", run_.run.warmup, "transactions before each slice of the run, not counted")
+        app.add_option("--warmup", run_.run.warmup, "transactions before each slice of the run, not counted")
             ->type_name("N")
             ->check(within(std::uint64_t{0}, most_transactions))
             ->capture_default_str();
-        app_.add_option("--flows", load.flows, "connections at the same time")
+        app.add_option("--flows", load.flows, "connections at the same time")
             ->type_name("N")
             ->check(within(std::uint32_t{1}, std::uint32_t{layout::MAX_FLOWS}))
             ->capture_default_str();
-        app_.add_option("--request", load.request_bytes, "bytes from client to server")
+        app.add_option("--request", load.request_bytes, "bytes from client to server")
             ->type_name("BYTES")
             ->check(within(std::uint32_t{1}, most_bytes))
             ->capture_default_str();
-        app_.add_option("--response", load.response_bytes, "bytes from server to client")
+        app.add_option("--response", load.response_bytes, "bytes from server to client")
             ->type_name("BYTES")
             ->check(within(std::uint32_t{1}, most_bytes))
             ->capture_default_str();
-        app_.add_option("--cpus", words_.cpus, "CPUs of client and server, as in 0,1 (default: both on the last one)")
+        app.add_option("--cpus", words_.cpus, "CPUs of client and server, as in 0,1 (default: both on the last one)")
             ->type_name("CLIENT,SERVER");
-        app_.add_option("--timeout", words_.timeout, "seconds to wait for an answer before giving up")
+        app.add_option("--timeout", words_.timeout, "seconds to wait for an answer before giving up")
             ->type_name("SECONDS")
             ->check(within(0.1, longest_seconds))
             ->capture_default_str();
-        app_.add_option("--follow", run_.run.timelines, "show this many single transactions, moment by moment")
+        app.add_option("--sample", run_.run.sample, "follow one transaction in so many")
             ->type_name("N")
-            ->check(within(std::uint32_t{1}, std::uint32_t{layout::MAX_TIMELINES}));
-        CLI::Option *sample = app_.add_option("--sample", run_.run.sample, "follow one transaction in so many")
-                                  ->type_name("N")
-                                  ->check(within(std::uint32_t{1}, most_sample))
-                                  ->capture_default_str();
-        app_.add_option("--max-overhead", words_.max_overhead,
-                        "follow as many transactions as add at most this much to the round trip, in percent")
-            ->type_name("PCT")
-            ->check(within(0.1, most_overhead))
-            ->excludes(sample);
-        add_hook_option(app_);
+            ->check(within(std::uint32_t{1}, most_sample))
+            ->capture_default_str();
+        add_hook_option(app);
     }
 
     void add_output_options(CLI::App &app) {
@@ -230,9 +288,21 @@ private:
         app.add_flag("-v,--verbose", words_.verbose, "print more (also -vv)")->excludes(quiet);
     }
 
+    // Options of a single run only.
+    void add_run_options() {
+        app_.add_option("--follow", run_.run.timelines, "show this many single transactions, moment by moment")
+            ->type_name("N")
+            ->check(within(std::uint32_t{1}, std::uint32_t{layout::MAX_TIMELINES}));
+        app_.add_option("--max-overhead", words_.max_overhead,
+                        "follow as many transactions as add at most this much to the round trip, in percent")
+            ->type_name("PCT")
+            ->check(within(0.1, most_overhead))
+            ->excludes("--sample");
+    }
+
     Result<Command> finish_early() {
         // CLI11 knows which subcommand's help was asked for.
-        for (CLI::App *sub : {lab_up_, lab_exec_, lab_down_, lab_gc_, lab_, features_, report_})
+        for (CLI::App *sub : {lab_up_, lab_exec_, lab_down_, lab_gc_, lab_, features_, report_, compare_, diff_})
             if (sub->parsed())
                 return Command(ShowText{sub->help("vethtrace")});
         return Command(ShowText{app_.help()});
@@ -250,37 +320,71 @@ private:
             report_command_.output = output_;
             return Command(report_command_);
         }
+        if (diff_->parsed())
+            return diff_command();
         Result<Denied> denied = Denied::parse(words_.no_hook);
         if (!denied)
             return tl::unexpected(denied.error());
         if (features_->parsed())
             return Command(FeaturesCommand{std::move(*denied), output_});
-        return run_command(std::move(*denied));
+        if (Result<void> set = set_load(std::move(*denied)); !set)
+            return tl::unexpected(set.error());
+        return compare_->parsed() ? compare_command() : run_command();
     }
 
-    Result<Command> run_command(Denied denied) {
+    Result<void> set_load(Denied denied) {
         RunOptions &run = run_.run;
-        run.mode = *mode_named(words_.mode); // the parser has let only known names through
         run.topology = *topology_named(words_.topology);
         run.denied = std::move(denied);
         run.duration =
-            std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(words_.duration));
+            std::chrono::duration_cast<std::chrono::nanoseconds>(
+                std::chrono::duration<double>(compare_->parsed() ? words_.stretch : words_.duration));
         run.load.timeout =
             std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::duration<double>(words_.timeout));
         if (words_.count != 0)
             run.count = words_.count;
-        constexpr double percent = 100;
-        if (words_.max_overhead > 0)
-            run.max_overhead = words_.max_overhead / percent;
         if (run.count && *run.count < run.load.flows)
             return misuse(fmt::format("--count {} with --flows {}", *run.count, run.load.flows),
                           "each flow needs at least one transaction");
-        if (Result<void> set = set_cpus(words_.cpus, run.load); !set)
-            return tl::unexpected(set.error());
+        return set_cpus(words_.cpus, run.load);
+    }
+
+    Result<Command> run_command() {
+        RunOptions &run = run_.run;
+        run.mode = *mode_named(words_.mode); // the parser has let only known names through
+        if (words_.max_overhead > 0)
+            run.max_overhead = words_.max_overhead / percent;
         if (Result<Way> way = Way::of(run.mode, run.topology); !way)
             return misuse(way.error().object, way.error().reason, way.error().hint);
         run_.output = output_;
         return Command(run_);
+    }
+
+    Result<Command> compare_command() {
+        CompareOptions &compare = compare_command_.compare;
+        if (words_.modes.size() < 2)
+            return misuse("compare " + words_.modes.front(), "needs two modes or more",
+                          "for example: vethtrace compare host veth");
+        for (const std::string &name : words_.modes)
+            compare.modes.push_back(*mode_named(name));
+        compare.run = run_.run;
+        compare.run.untraced_share = 1; // the verdict is about the untraced round trip
+        for (Mode mode : compare.modes)
+            if (Result<Way> way = Way::of(mode, compare.run.topology); !way)
+                return misuse(way.error().object, way.error().reason, "leave it out, or use --topology wire");
+        compare.plan.seed = seed_->empty() ? std::random_device()() : words_.seed;
+        compare.plan.precision = words_.precision / percent;
+        compare.plan.threshold = words_.threshold / percent;
+        compare_command_.output = output_;
+        return Command(compare_command_);
+    }
+
+    Result<Command> diff_command() {
+        diff_command_.diff.threshold = words_.threshold / percent;
+        if (!fail_over_->empty())
+            diff_command_.diff.allowed = words_.fail_over / percent;
+        diff_command_.output = output_;
+        return Command(diff_command_);
     }
 
     Result<Command> lab_command() {
@@ -305,6 +409,10 @@ private:
     CLI::App *report_ = nullptr;
     CLI::App *lab_ = nullptr;
     CLI::App *lab_up_ = nullptr;
+    CLI::App *compare_ = nullptr;
+    CLI::App *diff_ = nullptr;
+    CLI::Option *seed_ = nullptr;
+    CLI::Option *fail_over_ = nullptr;
     CLI::App *lab_exec_ = nullptr;
     CLI::App *lab_down_ = nullptr;
     CLI::App *lab_gc_ = nullptr;
@@ -312,6 +420,8 @@ private:
     Words words_;
     OutputOptions output_;
     RunCommand run_;
+    CompareCommand compare_command_;
+    DiffCommand diff_command_;
     ReportCommand report_command_;
     LabCommand lab_command_;
 };

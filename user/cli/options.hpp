@@ -4,6 +4,8 @@
 #pragma once
 
 #include "core/error.hpp"
+#include "core/diff.hpp"
+#include "run/compare.hpp"
 #include "run/run.hpp"
 
 #include <string>
@@ -24,6 +26,18 @@ struct OutputOptions {
 
 struct RunCommand {
     RunOptions run;
+    OutputOptions output;
+};
+
+struct CompareCommand {
+    CompareOptions compare;
+    OutputOptions output;
+};
+
+struct DiffCommand {
+    std::string before;
+    std::string after;
+    DiffOptions diff;
     OutputOptions output;
 };
 
@@ -50,7 +64,8 @@ struct ShowText {
     std::string text;
 };
 
-using Command = std::variant<RunCommand, FeaturesCommand, ReportCommand, LabCommand, ShowText>;
+using Command =
+    std::variant<RunCommand, CompareCommand, DiffCommand, FeaturesCommand, ReportCommand, LabCommand, ShowText>;
 
 [[nodiscard]] Result<Command> parse_command_line(int argc, const char *const *argv);
 

@@ -172,4 +172,53 @@ std::vector<std::string> find_faults(const RunResult &result) {
     return faults;
 }
 
+namespace {
+
+// What should be known but does not make the result invalid.
+std::vector<std::string> notable(const RunResult &result) {
+    std::vector<std::string> notes;
+    auto note_if = [&](std::uint64_t count, std::string_view what) {
+        if (count != 0)
+            notes.push_back(fmt::format("{} {}", count, what));
+    };
+    for (const Note &note : result.notes)
+        note_if(note.count, note.what);
+    const Conservation &conservation = result.conservation;
+    note_if(conservation.missed, "calls of tracing programs were suppressed by the kernel");
+    for (const StationResult &station : result.stations)
+        note_if(station.ended, fmt::format("packets were last seen at {}", name_of(station.station)));
+    for (const Hop &hop : result.hops)
+        note_if(hop.time.overflow(), fmt::format("intervals from {} to {} were longer than a histogram reaches (69 s)",
+                                                 name_of(hop.name.from), name_of(hop.name.to)));
+    if (const std::optional<Budget> &budget = result.budget; budget && !budget->can_be_kept())
+        notes.push_back(fmt::format("--max-overhead {:.1f} % cannot be kept here: the programs alone add {:.1f} %",
+                                    budget->limit * 100, budget->none_followed * 100));
+    note_if(conservation.cloned, "packets went on as a copy (a clone) of themselves");
+    note_if(conservation.segmented, "packets went on in segments; the last one of each was followed");
+    note_if(conservation.merged, "packets were merged into others by GRO");
+    for (const auto &[reason, count] : conservation.dropped)
+        if (reason != consumed_reason)
+            note_if(count, fmt::format("packets were dropped: {}", reason));
+        else if (std::uint64_t replaced = conservation.cloned + conservation.segmented; count > replaced)
+            note_if(count - replaced, "packets ended before their last station without being dropped");
+    const Observer &observer = result.observer;
+    if (!observer.added_ci95_ns)
+        notes.emplace_back("the run is too short to tell how sure the cost of tracing is; more transactions help");
+    else if (std::abs(observer.added_ns) < *observer.added_ci95_ns)
+        notes.push_back(fmt::format("the cost of tracing is within the noise of this run (+-{:.0f} ns)",
+                                    *observer.added_ci95_ns));
+    return notes;
+}
+
+} // namespace
+
+void close_books(RunResult &result) {
+    result.observer = correct_hops(result.hops, result.load.followed(), result.slices, result.known);
+    result.ledger = make_ledger(result.hops, result.load.followed_rtt, result.observer);
+    result.warnings = find_faults(result);
+    result.valid = result.warnings.empty();
+    for (std::string &note : notable(result))
+        result.warnings.push_back(std::move(note));
+}
+
 } // namespace vethtrace

@@ -13,22 +13,6 @@ namespace vethtrace {
 // Only means add up, and each hop's total is divided by the number of transactions, never by its own count.
 [[nodiscard]] double explained_mean(std::span<const Hop> hops, std::uint64_t transactions);
 
-// A traced slice of a run and the untraced ones right before and right after it: mean round trips in ns. What the
-// machine does meanwhile hits all three alike, so their difference is what tracing costs.
-struct SlicePair {
-    double traced_ns;
-    double untraced_ns;
-    double followed_ns; // of those transactions in the traced slice that were followed; all of them without sampling
-
-    [[nodiscard]] double added_ns() const { return traced_ns - untraced_ns; }
-};
-
-// Costs that were measured apart, in ns.
-struct KnownCosts {
-    double stamp_ns = 0;        // one reading of the clock by the load
-    double kprobe_extra_ns = 0; // what a kprobe takes longer to reach its program than other hooks do
-};
-
 // What tracing costs. Sets observer_ns and corrected_mean_ns of every hop: the events that fell into it times the cost
 // of one, and half a clock reading for each of its ends that lies in the application. `transactions` is how many were
 // followed.
@@ -36,6 +20,10 @@ struct KnownCosts {
                                     const KnownCosts &known);
 
 [[nodiscard]] Ledger make_ledger(std::span<const Hop> hops, const Histogram &followed_rtt, const Observer &observer);
+
+// What follows from the rest of a result: what tracing cost, the corrected hops, the ledger, whether the result is valid,
+// and its warnings.
+void close_books(RunResult &result);
 
 // Says what is wrong with a result, one sentence each; nothing: it is valid. Allowed are 0.1 % of the packets that are
 // unaccounted for, a ledger between 95 and 105 %, 0.1 % of the transactions missing or too many at a hop, 0.1 % on

@@ -57,6 +57,10 @@ struct Ledger {
     double corrected_residual_ns = 0; // what the untraced round trip has beyond it
 };
 
+// Under this name `dropped` counts packets that were not dropped, but ended before their last station all the same, as
+// the original of a copy does that goes on in its place.
+constexpr std::string_view consumed_reason = "CONSUMED";
+
 struct Conservation {
     std::uint64_t entered = 0;
     std::uint64_t cloned = 0;
@@ -95,7 +99,6 @@ struct Observer {
     double kprobe_extra_ns = 0;             // what a kprobe costs beyond that
     double stamp_ns = 0;                    // of one reading of the clock by the load
     double events_per_transaction = 0;
-    std::optional<Budget> budget;
 };
 
 struct LoadResult {
@@ -139,6 +142,28 @@ struct Timeline {
     std::vector<TimelineMark> marks;
 };
 
+// A traced slice of a run and the untraced ones right before and right after it: mean round trips in ns. What the
+// machine does meanwhile hits all three alike, so their difference is what tracing costs.
+struct SlicePair {
+    double traced_ns;
+    double untraced_ns;
+    double followed_ns; // of those transactions in the traced slice that were followed; all of them without sampling
+
+    [[nodiscard]] double added_ns() const { return traced_ns - untraced_ns; }
+};
+
+// Costs that were measured apart, in ns.
+struct KnownCosts {
+    double stamp_ns = 0;        // one reading of the clock by the load
+    double kprobe_extra_ns = 0; // what a kprobe takes longer to reach its program than other hooks do
+};
+
+// Something that happened so many times, and that who reads the result should know.
+struct Note {
+    std::uint64_t count = 0;
+    std::string what;
+};
+
 struct RunResult {
     Environment environment;
     Mode mode = Mode::veth;
@@ -150,8 +175,12 @@ struct RunResult {
     NetRx net_rx;
     Ledger ledger;
     Conservation conservation;
+    std::optional<Budget> budget;
     Observer observer;
     std::vector<Timeline> timelines;
+    std::vector<SlicePair> slices;
+    KnownCosts known;
+    std::vector<Note> notes;
     bool interrupted = false;
     bool valid = false;
     std::vector<std::string> warnings;

@@ -55,6 +55,45 @@ std::string_view name_of(Stage stage) {
     return stage_names.at(static_cast<std::size_t>(stage));
 }
 
+std::string_view description_of(Stage stage) {
+    switch (stage) {
+    case Stage::socket_tx:
+        return "the sending task takes the data through TCP and IP to its device (tcp_sendmsg to __dev_queue_xmit)";
+    case Stage::segments:
+        return "the rest of the message follows its first segment";
+    case Stage::qdisc:
+        return "the packet passes the qdisc of the container's device (__dev_queue_xmit to the driver)";
+    case Stage::device_xmit:
+        return "the container's driver hands the packet on: veth to the other end of its pair, macvlan and ipvlan to "
+               "their parent (ndo_start_xmit)";
+    case Stage::backlog:
+        return "the packet waits in a CPU's backlog until NET_RX takes it up (enqueue_to_backlog to process_backlog)";
+    case Stage::gro:
+        return "GRO looks for packets to merge it with (napi_gro_receive)";
+    case Stage::bridge:
+        return "the bridge takes the packet from one of its ports to another, or up to the host (br_handle_frame, "
+               "br_dev_xmit), with the netfilter hooks on that way";
+    case Stage::host_forward:
+        return "the host routes the packet: PREROUTING, the route, FORWARD, POSTROUTING, and conntrack where there are "
+               "rules (ip_rcv to ip_output)";
+    case Stage::uplink_qdisc:
+        return "the packet passes the qdisc of the host's uplink";
+    case Stage::wire:
+        return "the packet crosses the wire, which is a veth pair in the lab";
+    case Stage::peer_qdisc:
+        return "the packet passes the qdisc of the server's device";
+    case Stage::stack_rx:
+        return "IP and TCP receive the packet, after the rx_handler of macvlan and ipvlan (ip_rcv to tcp_data_queue)";
+    case Stage::wakeup:
+        return "the task that waits in recv() is woken, scheduled, and returns (sock_def_readable to the application)";
+    case Stage::application:
+        return "the server's own time between recv() and send()";
+    case Stage::unforeseen:
+        break;
+    }
+    return "the packet took a hop that the mode's table does not have";
+}
+
 std::optional<Stage> stage_named(std::string_view name) {
     for (std::size_t i = 0; i < stage_names.size(); ++i)
         if (stage_names.at(i) == name)

@@ -54,6 +54,8 @@ enum class Stage {
 
 [[nodiscard]] std::string_view name_of(Stage stage);
 [[nodiscard]] std::optional<Stage> stage_named(std::string_view name);
+// What the kernel does there, and in which functions, as a clause: "the packet waits ...".
+[[nodiscard]] std::string_view description_of(Stage stage);
 
 enum class Direction { request, response };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "hooks/engine.hpp"
 
+#include "core/result.hpp"
 #include "privileges/privileges.hpp"
 #include "vethtrace.skel.h"
 

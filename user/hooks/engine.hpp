@@ -40,10 +40,6 @@ struct Edge {
     std::uint64_t other_cpu = 0;
 };
 
-// Under this name `dropped` counts packets that were not dropped, but ended before their last station all the same, as
-// the original of a copy does that goes on in its place.
-constexpr std::string_view consumed_reason = "CONSUMED";
-
 // Everything that the programs have gathered, over all CPUs.
 struct Snapshot {
     std::vector<Edge> edges;

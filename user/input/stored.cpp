@@ -293,11 +293,24 @@ Observer read_observer(const Node &from) {
     observer.kprobe_extra_ns = from["kprobe_extra_ns"].number();
     observer.stamp_ns = from["stamp_ns"].number();
     observer.events_per_transaction = from["events_per_transaction"].number();
-    if (Node budget = from["budget"]; !budget.is_null())
-        observer.budget = Budget{budget["limit_ratio"].ratio(), budget["none_followed_ratio"].ratio(),
-                                 budget["all_followed_ratio"].ratio(),
-                                 static_cast<std::uint32_t>(budget["sample"].count(UINT32_MAX))};
     return observer;
+}
+
+std::optional<Budget> read_budget(const Node &from) {
+    if (from.is_null())
+        return std::nullopt;
+    return Budget{from["limit_ratio"].ratio(), from["none_followed_ratio"].ratio(), from["all_followed_ratio"].ratio(),
+                  static_cast<std::uint32_t>(from["sample"].count(UINT32_MAX))};
+}
+
+std::vector<SlicePair> read_slices(const Node &from) {
+    std::vector<SlicePair> slices;
+    if (!from.has("slices"))
+        return slices;
+    for (const Node &slice : from["slices"].items())
+        slices.push_back({slice["traced_rtt_mean_ns"].number(), slice["untraced_rtt_mean_ns"].number(),
+                          slice["followed_rtt_mean_ns"].number()});
+    return slices;
 }
 
 std::vector<Timeline> read_timelines(const Node &document) {
@@ -316,20 +329,6 @@ std::vector<Timeline> read_timelines(const Node &document) {
     return timelines;
 }
 
-// A newer schema, or another kind of result, deserves a word of its own.
-Result<void> check_schema(const std::string &name, const Json &json) {
-    auto member = json.is_object() ? json.find("schema") : json.end();
-    if (!json.is_object() || member == json.end() || !member->is_string())
-        return fail(name, "has no \"schema\", so it is no result of vethtrace", rewrite);
-    std::string found = printable(member->get<std::string>());
-    if (found == schema)
-        return {};
-    if (found.rfind("vethtrace.run/", 0) == 0)
-        return fail(name, fmt::format("is of schema {}, and this vethtrace reads {}", found, schema),
-                    "a vethtrace of the same version as the one that wrote it can read it");
-    return fail(name, fmt::format("is of schema {}, and a run ({}) was expected", found, schema), rewrite);
-}
-
 RunResult read_document(const Node &document) {
     RunResult result;
     result.environment = read_environment(document);
@@ -343,6 +342,8 @@ RunResult read_document(const Node &document) {
     result.net_rx = read_net_rx(document["softirq"]["net_rx"]);
     result.ledger = read_ledger(document["ledger"], result.load);
     result.conservation = read_conservation(document["conservation"]);
+    result.budget = read_budget(document["observer"]["budget"]);
+    result.slices = read_slices(document["observer"]);
     result.observer = read_observer(document["observer"]);
     result.timelines = read_timelines(document);
     result.interrupted = document["interrupted"].flag();
@@ -352,22 +353,106 @@ RunResult read_document(const Node &document) {
     return result;
 }
 
-} // namespace
+// ---- comparisons
 
-Result<RunResult> parse_run(const std::string &name, std::string_view text) {
-    Result<Json> json = parse_json(name, text);
-    if (!json)
-        return tl::unexpected(json.error());
-    if (Result<void> known = check_schema(name, *json); !known)
-        return tl::unexpected(known.error());
-    std::optional<Error> wrong;
-    RunResult result = read_document(Node(&*json, "", &wrong, name));
-    if (wrong)
-        return tl::unexpected(*wrong);
+// "veth" and "veth#2" are both of the mode of their run.
+Side read_side(const Node &run, const Node &samples) {
+    Side side{samples["label"].text(), read_document(run), {}};
+    std::string mode(name_of(side.run.mode));
+    if (side.label != mode && side.label.rfind(mode + "#", 0) != 0)
+        samples["label"].refuse("is not the mode of its run");
+    for (const Node &from : samples["rounds"].items()) {
+        Round round{from["untraced_rtt_mean_ns"].number(), from["traced_rtt_mean_ns"].number(),
+                    from["corrected_sum_ns"].number(), {}};
+        for (const auto &[name, mean] : from["stages"].members()) {
+            if (std::optional<Stage> stage = stage_named(name))
+                round.stages[*stage] = mean.number();
+            else
+                mean.refuse("is of no stage");
+        }
+        side.rounds.push_back(std::move(round));
+    }
+    return side;
+}
+
+CompareResult read_comparison(const Node &document) {
+    CompareResult result;
+    result.environment = read_environment(document);
+    result.topology =
+        document["topology"].one_of([](const std::string &name) { return topology_named(name); }, "wire or local");
+    result.rounds = document["rounds"].count();
+    Node plan = document["plan"];
+    result.plan = {plan["rounds"].count(), plan["seed"].count(), plan["precision"].ratio(), plan["threshold"].ratio()};
+    result.level = document["level"].ratio();
+    if (!(result.level > 0 && result.level < 1))
+        document["level"].refuse("is not between 0 and 1");
+    std::vector<Node> runs = document["runs"].items();
+    std::vector<Node> samples = document["samples"].items();
+    if (runs.size() != samples.size() || runs.size() < 2) {
+        document["samples"].refuse("are not as many as the runs, or fewer than two");
+        return result;
+    }
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        result.sides.push_back(read_side(runs[i], samples[i]));
+        if (result.sides.back().rounds.size() != result.rounds)
+            samples[i].refuse("has not as many rounds as there were blocks");
+    }
+    result.interrupted = document["interrupted"].flag();
+    if (document.failed())
+        return result;
+    conclude(result); // what follows from the rounds is reckoned, not believed
+    result.valid = document["valid"].flag();
+    result.warnings.clear();
+    for (const Node &warning : document["warnings"].items())
+        result.warnings.push_back(warning.text());
     return result;
 }
 
-Result<RunResult> read_run(const std::string &path) {
+// ---- which kind of result it is
+
+constexpr std::string_view compare_schema = "vethtrace.compare/1";
+
+// The schema of a document; a newer one, or another kind of result, deserves a word of its own.
+Result<std::string> schema_of(const std::string &name, const Json &json) {
+    auto member = json.is_object() ? json.find("schema") : json.end();
+    if (!json.is_object() || member == json.end() || !member->is_string())
+        return fail(name, "has no \"schema\", so it is no result of vethtrace", rewrite);
+    std::string found = printable(member->get<std::string>());
+    for (std::string_view known : {schema, compare_schema}) {
+        if (found == known)
+            return found;
+        std::string_view kind = known.substr(0, known.find('/') + 1);
+        if (found.rfind(kind, 0) == 0)
+            return fail(name, fmt::format("is of schema {}, and this vethtrace reads {}", found, known),
+                        "a vethtrace of the same version as the one that wrote it can read it");
+    }
+    return fail(name, fmt::format("is of schema {}, and a run ({}) or a comparison ({}) was expected", found, schema,
+                                  compare_schema),
+                rewrite);
+}
+
+} // namespace
+
+Result<Stored> parse_stored(const std::string &name, std::string_view text) {
+    Result<Json> json = parse_json(name, text);
+    if (!json)
+        return tl::unexpected(json.error());
+    Result<std::string> found = schema_of(name, *json);
+    if (!found)
+        return tl::unexpected(found.error());
+    std::optional<Error> wrong;
+    Node document(&*json, "", &wrong, name);
+    Stored stored;
+    if (*found == schema)
+        stored = read_document(document);
+    else
+        stored = read_comparison(document);
+    if (wrong)
+        return tl::unexpected(*wrong);
+    return stored;
+}
+
+Result<Stored> read_stored(const std::string &path) {
     std::error_code error;
     if (std::filesystem::is_directory(path, error))
         return fail(path, "is a directory", rewrite);
@@ -379,7 +464,7 @@ Result<RunResult> read_run(const std::string &path) {
     if (file.bad())
         return fail(path, "cannot be read", rewrite);
     text.resize(static_cast<std::size_t>(file.gcount()));
-    return parse_run(path, text);
+    return parse_stored(path, text);
 }
 
 } // namespace vethtrace

@@ -4,17 +4,17 @@
 // place and what was expected there, and what comes out is a result that a run could have had.
 #pragma once
 
-#include "core/result.hpp"
+#include "core/diff.hpp"
 
 #include <string>
 #include <string_view>
 
 namespace vethtrace {
 
-// A document of `vethtrace.run/1`. `name` is what errors call it.
-[[nodiscard]] Result<RunResult> parse_run(const std::string &name, std::string_view text);
+// A document of `vethtrace.run/1` or `vethtrace.compare/1`. `name` is what errors call it.
+[[nodiscard]] Result<Stored> parse_stored(const std::string &name, std::string_view text);
 
 // The same from a file; at most 64 MiB.
-[[nodiscard]] Result<RunResult> read_run(const std::string &path);
+[[nodiscard]] Result<Stored> read_stored(const std::string &path);
 
 } // namespace vethtrace

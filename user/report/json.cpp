@@ -29,6 +29,10 @@ Json budget_json(const Budget &budget) {
 Json nullable(const std::optional<double> &value) {
     return value ? Json(rounded(*value)) : Json(nullptr);
 }
+// A probability, whose smallness is what it is about.
+Json exact(const std::optional<double> &value) {
+    return value ? Json(*value) : Json(nullptr);
+}
 Json nullable(const std::optional<Nanoseconds> &value) {
     return value ? Json(*value) : Json(nullptr);
 }
@@ -143,6 +147,15 @@ Json conservation_json(const Conservation &conservation) {
             {"balanced", conservation.balanced()}};
 }
 
+Json slices_json(const std::vector<SlicePair> &slices) {
+    Json json = Json::array();
+    for (const SlicePair &slice : slices)
+        json.push_back({{"untraced_rtt_mean_ns", rounded(slice.untraced_ns)},
+                        {"traced_rtt_mean_ns", rounded(slice.traced_ns)},
+                        {"followed_rtt_mean_ns", rounded(slice.followed_ns)}});
+    return json;
+}
+
 Json timelines_json(const std::vector<Timeline> &timelines) {
     Json json = Json::array();
     for (const Timeline &timeline : timelines) {
@@ -157,6 +170,58 @@ Json timelines_json(const std::vector<Timeline> &timelines) {
         json.push_back({{"transaction", timeline.transaction}, {"marks", std::move(marks)}});
     }
     return json;
+}
+
+// Intervals are those of the level of the comparison.
+Json difference_json(const Difference &difference) {
+    Json interval = nullptr;
+    if (difference.half_width)
+        interval = {rounded(difference.low()), rounded(difference.high())};
+    return {{"delta_ns", rounded(difference.mean)}, {"ci95", interval}, {"p", exact(difference.p_value)}};
+}
+
+Json stage_delta_json(const StageDelta &stage) {
+    Json json = {{"stage", name_of(stage.stage)},
+                 {"mode_ns", nullable(stage.mode_ns)},
+                 {"against_ns", nullable(stage.against_ns)},
+                 {"mode_hops", stage.mode_hops},
+                 {"against_hops", stage.against_hops}};
+    json.update(difference_json(stage.delta));
+    json["adjusted_p"] = exact(stage.adjusted_p);
+    json["matters"] = stage.matters;
+    return json;
+}
+
+Json delta_json(const Delta &delta) {
+    Json stages = Json::array();
+    for (const StageDelta &stage : delta.stages)
+        stages.push_back(stage_delta_json(stage));
+    return {{"mode", delta.mode},
+            {"against", delta.against},
+            {"against_rtt_mean_ns", rounded(delta.against_rtt_ns)},
+            {"rtt", difference_json(delta.rtt)},
+            {"traced_rtt", difference_json(delta.traced)},
+            {"corrected", difference_json(delta.corrected)},
+            {"stages", std::move(stages)},
+            {"unexplained", difference_json(delta.unexplained)},
+            {"explained_ratio", nullable(delta.explained_ratio)},
+            {"verdict", name_of(delta.verdict)},
+            {"traced_verdict", name_of(delta.traced_verdict)},
+            {"minimum_detectable_ns", nullable(delta.minimum_detectable_ns)}};
+}
+
+Json rounds_json(const Side &side) {
+    Json rounds = Json::array();
+    for (const Round &round : side.rounds) {
+        Json stages = Json::object();
+        for (const auto &[stage, mean] : round.stages)
+            stages[std::string(name_of(stage))] = rounded(mean);
+        rounds.push_back({{"untraced_rtt_mean_ns", rounded(round.untraced_rtt_ns)},
+                          {"traced_rtt_mean_ns", rounded(round.traced_rtt_ns)},
+                          {"corrected_sum_ns", rounded(round.corrected_sum_ns)},
+                          {"stages", std::move(stages)}});
+    }
+    return {{"label", side.label}, {"rounds", std::move(rounds)}};
 }
 
 } // namespace
@@ -203,9 +268,10 @@ Json to_json(const RunResult &result) {
           {"added_ci95_ns", nullable(observer.added_ci95_ns)},
           {"event_ns", rounded(observer.event_ns)},
           {"kprobe_extra_ns", rounded(observer.kprobe_extra_ns)},
-          {"budget", observer.budget ? budget_json(*observer.budget) : Json(nullptr)},
+          {"budget", result.budget ? budget_json(*result.budget) : Json(nullptr)},
           {"stamp_ns", rounded(observer.stamp_ns)},
-          {"events_per_transaction", rounded(observer.events_per_transaction)}}},
+          {"events_per_transaction", rounded(observer.events_per_transaction)},
+          {"slices", slices_json(result.slices)}}},
     };
     if (!result.timelines.empty())
         json["timelines"] = timelines_json(result.timelines);
@@ -213,6 +279,52 @@ Json to_json(const RunResult &result) {
     json["valid"] = result.valid;
     json["warnings"] = result.warnings;
     return json;
+}
+
+Json to_json(const CompareResult &result) {
+    Json runs = Json::array();
+    Json samples = Json::array();
+    for (const Side &side : result.sides) {
+        runs.push_back(to_json(side.run));
+        samples.push_back(rounds_json(side));
+    }
+    Json deltas = Json::array();
+    for (const Delta &delta : result.deltas)
+        deltas.push_back(delta_json(delta));
+    return {{"schema", "vethtrace.compare/1"},
+            {"tool", tool_json(result.environment)},
+            {"environment", environment_json(result.environment)},
+            {"topology", name_of(result.topology)},
+            {"baseline", result.sides.front().label},
+            {"rounds", result.rounds},
+            {"plan",
+             {{"rounds", result.plan.rounds},
+              {"seed", result.plan.seed},
+              {"precision", result.plan.precision},
+              {"threshold", result.plan.threshold}}},
+            {"level", result.level},
+            {"precise", result.precise},
+            {"runs", std::move(runs)},
+            {"samples", std::move(samples)},
+            {"deltas", std::move(deltas)},
+            {"interrupted", result.interrupted},
+            {"valid", result.valid},
+            {"warnings", result.warnings}};
+}
+
+Json to_json(const DiffResult &result) {
+    Json deltas = Json::array();
+    for (const Delta &delta : result.deltas)
+        deltas.push_back(delta_json(delta));
+    return {{"schema", "vethtrace.diff/1"},
+            {"tool", tool_json(result.environment)},
+            {"before", result.before},
+            {"after", result.after},
+            {"allowed_ratio", result.allowed ? Json(*result.allowed) : Json(nullptr)},
+            {"over", result.over},
+            {"deltas", std::move(deltas)},
+            {"conditions", result.conditions},
+            {"warnings", result.warnings}};
 }
 
 Json to_json(const std::vector<Choice> &choices, const Environment &environment) {

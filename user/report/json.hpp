@@ -3,6 +3,7 @@
 // Results as JSON; schemas/ holds the JSON Schema of each, and the tests validate every output against it.
 #pragma once
 
+#include "core/diff.hpp"
 #include "core/ladder.hpp"
 #include "core/result.hpp"
 
@@ -13,6 +14,8 @@
 namespace vethtrace {
 
 [[nodiscard]] nlohmann::ordered_json to_json(const RunResult &result);
+[[nodiscard]] nlohmann::ordered_json to_json(const CompareResult &result);
+[[nodiscard]] nlohmann::ordered_json to_json(const DiffResult &result);
 [[nodiscard]] nlohmann::ordered_json to_json(const std::vector<Choice> &choices, const Environment &environment);
 
 // Reals with at most three decimals: a tenth of a ns is already more than any clock here knows.

@@ -14,19 +14,7 @@ namespace vethtrace {
 namespace {
 
 constexpr double ns_per_us = 1e3;
-constexpr double ns_per_ms = 1e6;
 constexpr double ns_per_s = 1e9;
-
-// ---- colour
-
-enum class Tone { plain, dim, strong, good, bad, bar };
-
-std::string painted(const std::string &text, Tone tone, const TextStyle &style) {
-    if (!style.color || tone == Tone::plain)
-        return text;
-    constexpr std::array<std::string_view, 6> codes = {"", "2", "1", "32", "31", "36"};
-    return fmt::format("\033[{}m{}\033[0m", codes.at(static_cast<std::size_t>(tone)), text);
-}
 
 std::string percentile_text(const Histogram &histogram, double quantile) {
     std::optional<double> value = histogram.percentile(quantile);
@@ -138,15 +126,16 @@ std::string softirq_line(const RunResult &result) {
                        mean(net_rx.run));
 }
 
-std::string budget_line(const Observer &observer) {
+std::string budget_line(const RunResult &result) {
     constexpr double percent = 100;
-    if (!observer.budget)
+    const std::optional<Budget> &budget = result.budget;
+    if (!budget)
         return "";
     return fmt::format(
         " budget    at most {:.1f} %: following all would add {:.1f} %, the programs alone {:.1f} %; 1 in {} "
         "is followed and added {:.1f} %\n",
-        observer.budget->limit * percent, observer.budget->all_followed * percent,
-        observer.budget->none_followed * percent, observer.budget->sample, observer.added_ratio * percent);
+        budget->limit * percent, budget->all_followed * percent, budget->none_followed * percent, budget->sample,
+        result.observer.added_ratio * percent);
 }
 
 std::string cost_line(const RunResult &result) {
@@ -159,7 +148,7 @@ std::string cost_line(const RunResult &result) {
                        duration_text(observer.untraced_rtt_mean_ns),
                        conservation.balanced() ? "balanced" : "NOT BALANCED", count_text(conservation.entered),
                        count_text(conservation.completed)) +
-           budget_line(observer);
+           budget_line(result);
 }
 
 std::string hooks_line(const RunResult &result, const TextStyle &style) {
@@ -216,36 +205,6 @@ std::string closing_sentence(const RunResult &result) {
 }
 
 } // namespace
-
-std::string duration_text(double ns) {
-    auto three_digits = [](double value, std::string_view unit) {
-        constexpr double two_digits = 9.995;
-        constexpr double one_digit = 99.95;
-        if (value < two_digits)
-            return fmt::format("{:.2f}{}", value, unit);
-        if (value < one_digit)
-            return fmt::format("{:.1f}{}", value, unit);
-        return fmt::format("{:.0f}{}", value, unit);
-    };
-    constexpr double just_below = 999.5;
-    if (std::abs(ns) < just_below)
-        return fmt::format("{:.0f}ns", ns);
-    if (std::abs(ns) < just_below * ns_per_us)
-        return three_digits(ns / ns_per_us, "us");
-    if (std::abs(ns) < just_below * ns_per_ms)
-        return three_digits(ns / ns_per_ms, "ms");
-    return three_digits(ns / ns_per_s, "s");
-}
-
-std::string count_text(std::uint64_t count) {
-    std::string digits = std::to_string(count);
-    constexpr std::size_t group = 3;
-    for (std::size_t left = digits.size(); left > group;) {
-        left -= group;
-        digits.insert(left, ",");
-    }
-    return digits;
-}
 
 std::string to_text(const RunResult &result, const TextStyle &style) {
     std::string out;

@@ -19,9 +19,8 @@ using namespace layout;
 
 // ---- the measurement
 
-// Untraced load takes this part of the time of the traced load once before and once after it. Both are cut into slices
-// that take turns, because the speed of a shared machine changes within a second by more than tracing costs.
-constexpr unsigned untraced_part = 5;
+// Traced and untraced load are cut into slices that take turns, because the speed of a shared machine changes within a
+// second by more than tracing costs.
 constexpr std::uint64_t most_slices = 20;
 constexpr std::uint64_t slice_transactions = 100;                                  // at least, of all flows together
 constexpr std::chrono::nanoseconds slice_duration = std::chrono::milliseconds(50); // at least
@@ -47,9 +46,13 @@ Stretch slice_of(const RunOptions &options, bool traced, std::uint64_t index, st
     if (traced)
         return slice;
     // One untraced slice more than traced ones.
-    slice.duration = slice.duration * 2 / untraced_part * slices / (slices + 1);
-    if (options.count)
-        slice.count = std::max<std::uint64_t>(*options.count * 2 / untraced_part / (slices + 1), options.load.flows);
+    double part = options.untraced_share * static_cast<double>(slices) / static_cast<double>(slices + 1);
+    slice.duration = std::chrono::duration_cast<std::chrono::nanoseconds>(slice.duration * part);
+    if (options.count) {
+        double whole = static_cast<double>(*options.count) * options.untraced_share;
+        slice.count = std::max<std::uint64_t>(static_cast<std::uint64_t>(whole / static_cast<double>(slices + 1)),
+                                              options.load.flows);
+    }
     return slice;
 }
 
@@ -263,41 +266,16 @@ std::vector<Timeline> collect_timelines(const Way &way, const Notes &notes) {
     return timelines;
 }
 
-// What should be known but does not make the result invalid.
-std::vector<std::string> notable(const Snapshot &snapshot, const StretchResult &traced, const RunResult &result) {
-    std::vector<std::string> notes;
-    auto note_if = [&](std::uint64_t count, std::string_view what) {
-        if (count != 0)
-            notes.push_back(fmt::format("{} {}", count, what));
+// What should be known and only the programs and the load can tell.
+std::vector<Note> collect_notes(const Snapshot &snapshot, const StretchResult &traced) {
+    const auto &tallies = snapshot.tallies;
+    return {
+        {tallies.at(TALLY_NEGATIVE), "intervals were negative: the clocks of two CPUs disagree"},
+        {tallies.at(TALLY_EDGE_OVERFLOW), "hops found no room in the table of edges"},
+        {tallies.at(TALLY_INTERRUPTED), "tracing events were interrupted by another one and not recorded"},
+        {tallies.at(TALLY_RETRANSMITTED), "packets were retransmissions and are not in the means"},
+        {traced.missed, "messages were received whose data_ready was not seen"},
     };
-    note_if(snapshot.tallies.at(TALLY_NEGATIVE), "intervals were negative: the clocks of two CPUs disagree");
-    note_if(snapshot.tallies.at(TALLY_EDGE_OVERFLOW), "hops found no room in the table of edges");
-    note_if(snapshot.tallies.at(TALLY_INTERRUPTED), "tracing events were interrupted by another one and not recorded");
-    note_if(snapshot.tallies.at(TALLY_RETRANSMITTED), "packets were retransmissions and are not in the means");
-    note_if(traced.missed, "messages were received whose data_ready was not seen");
-    note_if(result.conservation.missed, "calls of tracing programs were suppressed by the kernel");
-    for (const StationResult &station : result.stations)
-        note_if(station.ended, fmt::format("packets were last seen at {}", name_of(station.station)));
-    for (const Hop &hop : result.hops)
-        note_if(hop.time.overflow(), fmt::format("intervals from {} to {} were longer than a histogram reaches (69 s)",
-                                                 name_of(hop.name.from), name_of(hop.name.to)));
-    if (const std::optional<Budget> &budget = result.observer.budget; budget && !budget->can_be_kept())
-        notes.push_back(fmt::format("--max-overhead {:.1f} % cannot be kept here: the programs alone add {:.1f} %",
-                                    budget->limit * 100, budget->none_followed * 100));
-    note_if(result.conservation.cloned, "packets went on as a copy (a clone) of themselves");
-    note_if(result.conservation.segmented, "packets went on in segments; the last one of each was followed");
-    note_if(result.conservation.merged, "packets were merged into others by GRO");
-    for (const auto &[reason, count] : result.conservation.dropped)
-        if (reason != consumed_reason)
-            note_if(count, fmt::format("packets were dropped: {}", reason));
-        else if (std::uint64_t replaced = result.conservation.cloned + result.conservation.segmented; count > replaced)
-            note_if(count - replaced, "packets ended before their last station without being dropped");
-    if (!result.observer.added_ci95_ns)
-        notes.emplace_back("the run is too short to tell how sure the cost of tracing is; more transactions help");
-    else if (std::abs(result.observer.added_ns) < *result.observer.added_ci95_ns)
-        notes.push_back(fmt::format("the cost of tracing is within the noise of this run (+-{:.0f} ns)",
-                                    *result.observer.added_ci95_ns));
-    return notes;
 }
 
 // ---- the result
@@ -325,19 +303,15 @@ RunResult assemble(const RunOptions &options, const Session &session, const Meas
     for (Hop &hop : result.hops) // each hop ends with the event at its last station
         if (const Choice *choice = hooks.of(way, hop.name.to); choice && choice->used->kind == HookKind::kprobe)
             hop.kprobes = hop.time.count();
-    result.observer = correct_hops(result.hops, result.load.followed(), measured.slices,
-                                   {.stamp_ns = stamp_ns, .kprobe_extra_ns = hooks.kprobe_extra_ns});
-    result.observer.budget = measured.budget;
-    result.ledger = make_ledger(result.hops, result.load.followed_rtt, result.observer);
+    result.budget = measured.budget;
+    result.slices = measured.slices;
+    result.known = {.stamp_ns = stamp_ns, .kprobe_extra_ns = hooks.kprobe_extra_ns};
     result.stations = collect_stations(way, hooks, result.hops, snapshot);
     result.net_rx = collect_net_rx(snapshot);
     result.conservation = collect_conservation(snapshot);
     result.timelines = collect_timelines(way, session.engine().notes());
-
-    result.warnings = find_faults(result);
-    result.valid = result.warnings.empty();
-    for (std::string &note : notable(snapshot, measured.traced, result))
-        result.warnings.push_back(std::move(note));
+    result.notes = collect_notes(snapshot, measured.traced);
+    close_books(result);
     return result;
 }
 

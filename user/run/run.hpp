@@ -22,6 +22,7 @@ struct RunOptions {
     LoadOptions load;
     std::optional<std::uint64_t> count;                          // measured transactions ...
     std::chrono::nanoseconds duration = std::chrono::seconds(2); // ... or, without a count, how long
+    double untraced_share = 0.4;        // untraced load takes this part of the time of the traced load
     std::uint64_t warmup = 200;         // transactions of all flows together, before each slice
     std::uint32_t sample = 1;           // follow one transaction in so many ...
     std::optional<double> max_overhead; // ... or so many that tracing adds at most this part to the round trip

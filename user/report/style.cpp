@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "report/style.hpp"
+
+#include <array>
+#include <cmath>
+#include <fmt/format.h>
+#include <string_view>
+
+namespace vethtrace {
+
+namespace {
+
+constexpr double ns_per_us = 1e3;
+constexpr double ns_per_ms = 1e6;
+constexpr double ns_per_s = 1e9;
+
+} // namespace
+
+std::string painted(const std::string &text, Tone tone, const TextStyle &style) {
+    if (!style.color || tone == Tone::plain)
+        return text;
+    constexpr std::array<std::string_view, 6> codes = {"", "2", "1", "32", "31", "36"};
+    return fmt::format("\033[{}m{}\033[0m", codes.at(static_cast<std::size_t>(tone)), text);
+}
+
+std::string duration_text(double ns) {
+    auto three_digits = [](double value, std::string_view unit) {
+        constexpr double two_digits = 9.995;
+        constexpr double one_digit = 99.95;
+        if (value < two_digits)
+            return fmt::format("{:.2f}{}", value, unit);
+        if (value < one_digit)
+            return fmt::format("{:.1f}{}", value, unit);
+        return fmt::format("{:.0f}{}", value, unit);
+    };
+    constexpr double just_below = 999.5;
+    if (std::abs(ns) < just_below)
+        return fmt::format("{:.0f}ns", ns);
+    if (std::abs(ns) < just_below * ns_per_us)
+        return three_digits(ns / ns_per_us, "us");
+    if (std::abs(ns) < just_below * ns_per_ms)
+        return three_digits(ns / ns_per_ms, "ms");
+    return three_digits(ns / ns_per_s, "s");
+}
+
+std::string count_text(std::uint64_t count) {
+    std::string digits = std::to_string(count);
+    constexpr std::size_t group = 3;
+    for (std::size_t left = digits.size(); left > group;) {
+        left -= group;
+        digits.insert(left, ",");
+    }
+    return digits;
+}
+
+} // namespace vethtrace

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "run/compare.hpp"
+
+#include "lab/lab.hpp"
+#include "run/environment.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <numeric>
+#include <random>
+
+namespace vethtrace {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Labs of modes that this kernel lacks cannot be built; better to know before the first round than after a minute.
+Result<std::vector<Mode>> available(const CompareOptions &options, std::vector<std::string> &warnings) {
+    std::vector<Mode> modes;
+    for (Mode mode : options.modes) {
+        Result<std::unique_ptr<Lab>> lab = Lab::build(mode, options.run.topology);
+        if (lab)
+            modes.push_back(mode);
+        else if (options.skip_missing)
+            warnings.push_back(fmt::format("{} is left out: {}", name_of(mode), lab.error().text()));
+        else
+            return fail(fmt::format("mode {}", name_of(mode)), lab.error().text(),
+                        "--skip-missing compares the others; " + lab.error().hint);
+    }
+    if (modes.size() < 2)
+        return fail("compare", fmt::format("this kernel has {} of the modes, and two are needed", modes.size()),
+                    "`vethtrace --help` lists all modes");
+    return modes;
+}
+
+class Comparison {
+public:
+    Comparison(const CompareOptions &options, std::vector<Mode> modes, const std::atomic<bool> &stop,
+               const std::function<void(const CompareProgress &)> &progress)
+        : options_(options), modes_(std::move(modes)), stop_(stop), progress_(progress), random_(options.plan.seed) {
+        result_.environment = read_environment();
+        result_.topology = options.run.topology;
+        result_.plan = options.plan;
+        for (std::string &label : labels_of(modes_))
+            result_.sides.push_back({std::move(label), {}, {}});
+    }
+
+    Result<CompareResult> run() {
+        std::optional<Error> trouble;
+        for (const Look &look : looks_of(options_.plan.rounds)) {
+            result_.level = look.level;
+            if (Result<void> measured = blocks_until(look.rounds); !measured) {
+                trouble = measured.error();
+                break;
+            }
+            if (stop_ || is_precise(result_.sides, look.level, options_.plan.precision))
+                break;
+        }
+        if (result_.rounds == 0) {
+            if (trouble)
+                return tl::unexpected(*trouble);
+            return fail("compare", "was stopped before one round of every mode was done");
+        }
+        result_.interrupted = stop_;
+        conclude(result_);
+        if (trouble) { // what was measured before is not lost
+            result_.valid = false;
+            result_.warnings.push_back(
+                fmt::format("ended after {} of {} rounds: {}", result_.rounds, options_.plan.rounds, trouble->text()));
+        }
+        return std::move(result_);
+    }
+
+private:
+    Result<void> blocks_until(std::uint64_t rounds) {
+        while (result_.rounds < rounds && !stop_) {
+            Result<std::vector<RunResult>> block = measure_block();
+            if (!block)
+                return tl::unexpected(block.error());
+            if (stop_)
+                break; // in the middle of it
+            for (std::size_t i = 0; i < modes_.size(); ++i)
+                add_round(result_.sides[i], (*block)[i]);
+            ++result_.rounds;
+        }
+        return {};
+    }
+
+    // A round of every mode, in random order.
+    Result<std::vector<RunResult>> measure_block() {
+        std::vector<std::size_t> order(modes_.size());
+        std::iota(order.begin(), order.end(), std::size_t{0});
+        std::shuffle(order.begin(), order.end(), random_);
+        std::vector<RunResult> block(modes_.size());
+        for (std::size_t which : order) {
+            if (stop_)
+                break;
+            tell(which);
+            RunOptions round = options_.run;
+            round.mode = modes_[which];
+            Result<RunResult> result = run_lab(round, stop_, [](const std::string &) {});
+            if (!result)
+                return tl::unexpected(result.error());
+            block[which] = std::move(*result);
+        }
+        return block;
+    }
+
+    void tell(std::size_t which) {
+        CompareProgress now{result_.rounds + 1, options_.plan.rounds, result_.sides[which].label, {}};
+        if (result_.rounds != 0) {
+            auto blocks = static_cast<std::int64_t>(result_.rounds);
+            auto to_go = static_cast<std::int64_t>(options_.plan.rounds - result_.rounds);
+            now.left = std::chrono::duration_cast<std::chrono::seconds>((Clock::now() - begin_) / blocks * to_go);
+        }
+        progress_(now);
+    }
+
+    const CompareOptions &options_;
+    std::vector<Mode> modes_;
+    const std::atomic<bool> &stop_;
+    const std::function<void(const CompareProgress &)> &progress_;
+    std::mt19937_64 random_;
+    Clock::time_point begin_ = Clock::now();
+    CompareResult result_;
+};
+
+} // namespace
+
+Result<CompareResult> compare_modes(const CompareOptions &options, const std::atomic<bool> &stop,
+                                    const std::function<void(const CompareProgress &)> &progress) {
+    std::vector<std::string> left_out;
+    Result<std::vector<Mode>> modes = available(options, left_out);
+    if (!modes)
+        return tl::unexpected(modes.error());
+    Result<CompareResult> result = Comparison(options, std::move(*modes), stop, progress).run();
+    if (result)
+        result->warnings.insert(result->warnings.begin(), left_out.begin(), left_out.end());
+    return result;
+}
+
+} // namespace vethtrace

@@ -50,6 +50,20 @@ TEST_F(LabTest, LeavesNothingBehindAndTouchesNothing) {
     EXPECT_EQ(machine_state(), before);
 }
 
+TEST_F(LabTest, SettingsOfItsNetworkAreInTheResult) {
+    nlohmann::json network = run_json({"-c", "200", "--mode", "veth"})["environment"]["network"];
+    std::string control = run({"sysctl", "-n", "net.ipv4.tcp_congestion_control"}).out;
+    EXPECT_EQ(network["congestion_control"].get<std::string>() + "\n", control);
+    std::vector<std::string> names;
+    for (const auto &device : network["devices"]) {
+        names.push_back(device["name"]);
+        EXPECT_EQ(device["qdisc"], "noqueue") << device;
+        for (const char *offload : {"gro", "gso", "tso"})
+            EXPECT_TRUE(device[offload].is_boolean()) << device;
+    }
+    EXPECT_EQ(names, (std::vector<std::string>{"container", "host", "uplink", "peer"}));
+}
+
 TEST_F(LabTest, OfTwoRunsAtOnceDoNotMeet) {
     Process one(vethtrace_line({"-d", "1", "-j", "--cpus", "0"}));
     Process two(vethtrace_line({"-d", "1", "-j", "--cpus", "1"}));

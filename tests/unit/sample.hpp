@@ -9,7 +9,13 @@ namespace vethtrace {
 
 inline RunResult small_result() {
     RunResult result;
-    result.environment = {"0.1", "1.1", "6.12.1", "x86_64", 2, "tsc", std::nullopt, "none"};
+    result.environment.tool = "0.1";
+    result.environment.libbpf = "1.1";
+    result.environment.kernel = "6.12.1";
+    result.environment.arch = "x86_64";
+    result.environment.cpus = 2;
+    result.environment.clocksource = "tsc";
+    result.environment.virtualization = "none";
     Way way = *Way::of(Mode::veth, Topology::wire);
     for (const HopName &name : way.hops()) {
         Hop hop{name, {}};

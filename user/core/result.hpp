@@ -3,6 +3,7 @@
 // What a run found out. The JSON of `vethtrace.run/1` and the table on the terminal are two views of it.
 #pragma once
 
+#include "core/environment.hpp"
 #include "core/histogram.hpp"
 #include "core/ladder.hpp"
 #include "core/ways.hpp"
@@ -114,17 +115,6 @@ struct LoadResult {
     Histogram followed_rtt;   // ... and these are their round trips, which the hops must add up to
 
     [[nodiscard]] std::uint64_t followed() const { return followed_rtt.count(); }
-};
-
-struct Environment {
-    std::string tool;   // the version of vethtrace
-    std::string libbpf; // its version
-    std::string kernel;
-    std::string arch;
-    int cpus = 0;
-    std::string clocksource;
-    std::optional<std::string> lockdown; // null: securityfs is not mounted, so it cannot be told
-    std::optional<std::string> virtualization;
 };
 
 // One moment of a single transaction, followed from send to receive.

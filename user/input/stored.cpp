@@ -137,6 +137,62 @@ std::optional<double> read_optional_number(const Node &node) {
     return node.is_null() ? std::nullopt : std::optional(node.number());
 }
 
+// A member that older files do not have; absent is null.
+template<typename Read>
+auto read_newer(const Node &parent, const char *key, Read read) -> std::optional<decltype(read(parent))> {
+    if (!parent.has(key))
+        return std::nullopt;
+    Node node = parent[key];
+    return node.is_null() ? std::nullopt : std::optional(read(node));
+}
+
+std::string read_text(const Node &node) {
+    return node.text();
+}
+
+std::optional<bool> read_optional_flag(const Node &node) {
+    return node.is_null() ? std::nullopt : std::optional(node.flag());
+}
+
+std::vector<std::string> read_texts(const Node &from) {
+    std::vector<std::string> texts;
+    for (const Node &node : from.items())
+        texts.push_back(node.text());
+    return texts;
+}
+
+NetworkSettings read_network(const Node &from) {
+    NetworkSettings network;
+    network.congestion_control = read_optional_text(from["congestion_control"]);
+    network.rps_default_mask = read_optional_text(from["rps_default_mask"]);
+    for (const Node &device : from["devices"].items())
+        network.devices.push_back({.name = device["name"].text(),
+                                   .qdisc = read_optional_text(device["qdisc"]),
+                                   .gro = read_optional_flag(device["gro"]),
+                                   .gso = read_optional_flag(device["gso"]),
+                                   .tso = read_optional_flag(device["tso"])});
+    return network;
+}
+
+// What "unstable" says follows from the rest.
+void read_newer_environment(const Node &from, Environment &environment) {
+    environment.cpu_model = read_newer(from, "cpu_model", read_text);
+    environment.governor = read_newer(from, "governor", read_text);
+    environment.idle_states = read_newer(from, "idle_states", read_texts);
+    environment.deepest_idle_latency_us = read_newer(from, "deepest_idle_latency_us", [](const Node &node) {
+        return static_cast<std::uint32_t>(node.count(UINT32_MAX));
+    });
+    environment.mitigations = read_newer(from, "mitigations", [](const Node &node) {
+        std::map<std::string, std::string> mitigations;
+        for (const auto &[name, text] : node.members())
+            mitigations.emplace(name, text.text());
+        return mitigations;
+    });
+    environment.smt = read_newer(from, "smt", read_text);
+    environment.smt_active = read_newer(from, "smt_active", [](const Node &node) { return node.flag(); });
+    environment.network = read_newer(from, "network", read_network);
+}
+
 Environment read_environment(const Node &document) {
     constexpr std::uint64_t most_cpus = 1 << 20;
     Node from = document["environment"];
@@ -149,6 +205,7 @@ Environment read_environment(const Node &document) {
     environment.clocksource = from["clocksource"].text();
     environment.lockdown = read_optional_text(from["lockdown"]);
     environment.virtualization = read_optional_text(from["virtualization"]);
+    read_newer_environment(from, environment);
     return environment;
 }
 

@@ -4,6 +4,7 @@
 #include "lab/links.hpp"
 #include "lab/masquerade.hpp"
 #include "lab/offload.hpp"
+#include "lab/settings.hpp"
 #include "privileges/privileges.hpp"
 
 #include <fmt/format.h>
@@ -56,6 +57,7 @@ public:
             .and_then([&] { return make(lab_.peer_, peer_, "peer"); })
             .and_then([&] { return mode_ == Mode::host ? nothing() : make(lab_.container_, container_, "container"); })
             .and_then([&] { return topology_ == Topology::wire ? wire() : local(); })
+            .map([&] { lab_.settings_ = settings(); })
             .map_error([&](Error error) { return explained(std::move(error)); });
     }
 
@@ -79,6 +81,14 @@ private:
                 part.links = std::move(opened);
                 return part.links->set_up(1); // lo
             });
+    }
+
+    [[nodiscard]] NetworkSettings settings() const {
+        std::vector<std::reference_wrapper<const Netns>> all;
+        for (const Part *part : {&container_, &host_, &peer_})
+            if (part->netns != nullptr)
+                all.emplace_back(*part->netns);
+        return read_settings(lab_.client(), *host_.netns, all);
     }
 
     // The peer is another machine at the far end of the host's uplink.

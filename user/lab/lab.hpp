@@ -4,6 +4,7 @@
 // touched but the names under /run/netns; they go with the lab.
 #pragma once
 
+#include "core/environment.hpp"
 #include "core/ways.hpp"
 #include "lab/netns.hpp"
 #include "lab/ownership.hpp"
@@ -36,6 +37,9 @@ public:
     // parent share it, so what was asked for is not what it need be.
     [[nodiscard]] const std::optional<std::string> &port_mode() const { return port_mode_; }
 
+    // As it was built. Read at once, because a run gives up the capability to enter its namespaces.
+    [[nodiscard]] const NetworkSettings &settings() const { return settings_; }
+
 private:
     explicit Lab(Ownership owner) : owner_(std::move(owner)) {}
 
@@ -46,6 +50,7 @@ private:
     std::optional<Netns> peer_;
     std::string server_address_;
     std::optional<std::string> port_mode_;
+    NetworkSettings settings_;
 
     friend class Builder;
 };

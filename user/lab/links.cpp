@@ -56,6 +56,13 @@ Address to_address(const Mac &mac) {
     return Address(nl_addr_build(AF_LLC, mac.data(), mac.size()));
 }
 
+Result<Link> find_link(nl_sock *socket, int ifindex) {
+    rtnl_link *found = nullptr;
+    if (int code = rtnl_link_get_kernel(socket, ifindex, nullptr, &found); code < 0)
+        return tl::unexpected(checked(code, fmt::format("device {}", ifindex)).error());
+    return Link(found);
+}
+
 void describe(rtnl_link *link, const Device &device) {
     rtnl_link_set_name(link, device.name.c_str());
     rtnl_link_set_ifindex(link, device.ifindex);
@@ -160,15 +167,23 @@ Result<void> Links::add_on_top(rtnl_link *link, const Device &device, int parent
 }
 
 Result<std::string> Links::ipvlan_mode(int ifindex) {
-    rtnl_link *found = nullptr;
-    if (int code = rtnl_link_get_kernel(socket_.get(), ifindex, nullptr, &found); code < 0)
-        return tl::unexpected(checked(code, fmt::format("device {}", ifindex)).error());
-    Link link(found);
+    Result<Link> link = find_link(socket_.get(), ifindex);
+    if (!link)
+        return tl::unexpected(link.error());
     std::uint16_t mode = 0;
-    if (int code = rtnl_link_ipvlan_get_mode(link.get(), &mode); code < 0)
+    if (int code = rtnl_link_ipvlan_get_mode(link->get(), &mode); code < 0)
         return tl::unexpected(checked(code, fmt::format("device {}", ifindex)).error());
     std::array<char, 8> name = {};
     return std::string(rtnl_link_ipvlan_mode2str(mode, name.data(), name.size()));
+}
+
+Result<std::string> Links::qdisc(int ifindex) {
+    return find_link(socket_.get(), ifindex).and_then([&](const Link &link) -> Result<std::string> {
+        const char *name = rtnl_link_get_qdisc(link.get());
+        if (name == nullptr)
+            return fail(fmt::format("device {}", ifindex), "has no qdisc");
+        return name;
+    });
 }
 
 Result<void> Links::change(int ifindex, rtnl_link *change) {

@@ -44,6 +44,9 @@ public:
     // "l2", "l3" or "l3s", as the kernel has it.
     Result<std::string> ipvlan_mode(int ifindex);
 
+    // Of a device that may not be here, which is an error then.
+    Result<std::string> qdisc(int ifindex);
+
     Result<void> set_up(int ifindex);
     Result<void> set_forwarding(int ifindex);
     // Addresses are written as 198.18.1.2/24, routes as 0.0.0.0/0.

@@ -5,6 +5,7 @@
 
 #include "core/error.hpp"
 
+#include <optional>
 #include <string>
 
 namespace vethtrace {
@@ -13,5 +14,13 @@ namespace vethtrace {
 // there only if the end that sends has no TSO (veth_skb_is_eligible_for_gro), so that is turned off for when this end
 // is the one that sends. Older kernels stay with the backlog, and that is an error.
 [[nodiscard]] Result<void> exchange_tso_for_gro(int netns_fd, const std::string &device);
+
+// Which of them are on. Null: this device does not say.
+struct Offloads {
+    std::optional<bool> gro;
+    std::optional<bool> gso;
+    std::optional<bool> tso;
+};
+[[nodiscard]] Result<Offloads> read_offloads(int netns_fd, const std::string &device);
 
 } // namespace vethtrace

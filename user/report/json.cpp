@@ -40,6 +40,11 @@ Json nullable(const std::optional<std::string> &value) {
     return value ? Json(*value) : Json(nullptr);
 }
 
+template<typename T>
+Json plain_or_null(const std::optional<T> &value) {
+    return value ? Json(*value) : Json(nullptr);
+}
+
 Json histogram_json(const Histogram &histogram) {
     Json bars = Json::array();
     for (const Histogram::Bar &bar : histogram.bars())
@@ -65,13 +70,35 @@ Json distribution_json(const Histogram &histogram) {
     return json;
 }
 
+Json network_json(const NetworkSettings &network) {
+    Json devices = Json::array();
+    for (const DeviceSettings &device : network.devices)
+        devices.push_back({{"name", device.name},
+                           {"qdisc", nullable(device.qdisc)},
+                           {"gro", plain_or_null(device.gro)},
+                           {"gso", plain_or_null(device.gso)},
+                           {"tso", plain_or_null(device.tso)}});
+    return {{"congestion_control", nullable(network.congestion_control)},
+            {"rps_default_mask", nullable(network.rps_default_mask)},
+            {"devices", std::move(devices)}};
+}
+
 Json environment_json(const Environment &environment) {
     return {{"kernel", environment.kernel},
             {"arch", environment.arch},
             {"cpus", environment.cpus},
             {"clocksource", environment.clocksource},
             {"lockdown", nullable(environment.lockdown)},
-            {"virtualization", nullable(environment.virtualization)}};
+            {"virtualization", nullable(environment.virtualization)},
+            {"cpu_model", nullable(environment.cpu_model)},
+            {"governor", nullable(environment.governor)},
+            {"idle_states", plain_or_null(environment.idle_states)},
+            {"deepest_idle_latency_us", plain_or_null(environment.deepest_idle_latency_us)},
+            {"mitigations", plain_or_null(environment.mitigations)},
+            {"smt", nullable(environment.smt)},
+            {"smt_active", plain_or_null(environment.smt_active)},
+            {"network", environment.network ? network_json(*environment.network) : Json(nullptr)},
+            {"unstable", unstable_settings(environment)}};
 }
 
 Json tool_json(const Environment &environment) {

@@ -26,7 +26,7 @@ bool is_plain(std::string_view text) {
 
 // What was accepted can be shown, and comes back from the file that it would be written to as it is.
 void stored(std::string_view text) {
-    Result<RunResult> result = parse_run("fuzz", text);
+    Result<Stored> result = parse_stored("fuzz", text);
     if (!result) {
         require(is_plain(result.error().text()));
         return;
@@ -34,11 +34,15 @@ void stored(std::string_view text) {
     TextStyle wide;
     wide.width = 200;
     wide.verbosity = 1;
-    require(is_plain(to_text(*result, wide)));
-    std::string once = to_text(to_json(*result), false);
-    Result<RunResult> again = parse_run("fuzz", once);
+    std::string once = std::visit(
+        [&](const auto &which) {
+            require(is_plain(to_text(which, wide)));
+            return to_text(to_json(which), false);
+        },
+        *result);
+    Result<Stored> again = parse_stored("fuzz", once);
     require(again.has_value());
-    require(to_text(to_json(*again), false) == once);
+    require(std::visit([](const auto &which) { return to_text(to_json(which), false); }, *again) == once);
 }
 
 void netns(std::string_view text) {

@@ -127,8 +127,7 @@ TEST_F(LabTest, OfAKilledRunIsRemovedByTheNextStart) {
 }
 
 TEST_F(LabTest, CanBeKeptAndLookedAt) {
-    Finished up = vethtrace({"lab", "up", "--mode", "macvlan"});
-    ASSERT_EQ(up.status, 0) << up.err;
+    KeptLab kept("macvlan");
     EXPECT_EQ(vethtrace({"lab", "up"}).status, 1) << "there is one already";
     EXPECT_EQ(vethtrace({"lab", "gc"}).out, "") << "a kept lab is no garbage";
     Finished address = vethtrace({"lab", "exec", "container", "ip", "-br", "address"});

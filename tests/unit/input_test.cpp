@@ -49,10 +49,16 @@ RunResult full_result() {
 
 // What results of earlier versions do not have.
 const std::set<std::string> newer = {"cpu_model",   "governor", "idle_states", "deepest_idle_latency_us",
-                                     "mitigations", "smt",      "smt_active",  "network"};
+                                     "mitigations", "smt",      "smt_active",  "network",
+                                     "slices"};
 
 Json full_document() {
     return Json::parse(to_text(to_json(full_result()), false));
+}
+
+// A run, and nothing else.
+Result<RunResult> parse_run(const std::string &name, const std::string &text) {
+    return parse_stored(name, text).map([](Stored stored) { return std::get<RunResult>(std::move(stored)); });
 }
 
 std::string refusal_of(const std::string &text) {
@@ -167,7 +173,7 @@ struct Spoiled {
 TEST(StoredRun, IsRefusedWithValuesThatCannotBe) {
     const std::vector<Spoiled> spoiled = {
         {"/schema", "vethtrace.run/2", "this vethtrace reads vethtrace.run/1"},
-        {"/schema", "vethtrace.compare/1", "a run (vethtrace.run/1) was expected"},
+        {"/schema", "vethtrace.watch/1", "a run (vethtrace.run/1) or a comparison"},
         {"/schema", 1, "no result of vethtrace"},
         {"/mode", "teleport", "mode is not a mode"},
         {"/mode", "", "mode is not a mode"},
@@ -268,7 +274,7 @@ TEST(StoredRun, IsRefusedWhenItIsNoProperText) {
 
 TEST(StoredRun, NamesAFileThatCannotBeRead) {
     for (const char *path : {"/nowhere/run.json", "/tmp", "/dev/null"}) {
-        Result<RunResult> read = read_run(path);
+        Result<Stored> read = read_stored(path);
         ASSERT_FALSE(read);
         EXPECT_EQ(read.error().object, path);
         EXPECT_EQ(read.error().exit, Exit::failed);

@@ -33,11 +33,12 @@ TEST(Cost, RepeatsItself) {
     ASSERT_FALSE(once.is_discarded()) << vm_file("cost.once.err");
     ASSERT_FALSE(again.is_discarded()) << vm_file("cost.again.err");
     double untraced = once["untraced_rtt_ns"];
-    EXPECT_NEAR(again["untraced_rtt_ns"], untraced, untraced * 0.005);
+    // The scheduler of 6.1 settles now one way and now the other, which moves the round trip by up to 1 %.
+    double allowed = vm_kernel() == "6.1" ? 0.015 : 0.005;
+    EXPECT_NEAR(again["untraced_rtt_ns"], untraced, untraced * allowed);
     for (const char *variant : {all, sampled})
-        EXPECT_NEAR(added(again, variant), added(once, variant), untraced * 0.005) << variant;
-    // Programs this cheap let the scheduler of 6.1 settle now one way and now the other.
-    EXPECT_NEAR(added(again, empty), added(once, empty), untraced * 0.01);
+        EXPECT_NEAR(added(again, variant), added(once, variant), untraced * allowed) << variant;
+    EXPECT_NEAR(added(again, empty), added(once, empty), untraced * std::max(allowed, 0.01));
 }
 
 TEST(Cost, StaysWithinItsBudget) {

@@ -103,6 +103,7 @@ struct Words {
     double duration = 2;
     double stretch = 0.3;
     std::vector<std::string> modes;
+    std::vector<std::string> setups;
     std::uint64_t seed = 0;
     double precision = 1;
     double threshold = 1;
@@ -206,6 +207,9 @@ private:
         seed_ = compare_->add_option("--seed", words_.seed, "of the order of the rounds (default: another each time)")
                     ->type_name("N")
                     ->check(within(std::uint64_t{0}, most_seed));
+        compare_->add_option("--setup", words_.setups, "run this in the host of each lab of that mode (repeatable)")
+            ->type_name("MODE=COMMAND")
+            ->allow_extra_args(false);
         compare_->add_flag("--skip-missing", compare_command_.compare.skip_missing,
                            "go on without the modes that this kernel lacks");
         add_load_options(*compare_, words_.stretch, "how long each round is traced, and once more untraced, in seconds");
@@ -290,6 +294,8 @@ private:
 
     // Options of a single run only.
     void add_run_options() {
+        app_.add_option("--setup", run_.run.setup, "run this in the lab's host before all else, by /bin/sh")
+            ->type_name("COMMAND");
         app_.add_option("--follow", run_.run.timelines, "show this many single transactions, moment by moment")
             ->type_name("N")
             ->check(within(std::uint32_t{1}, std::uint32_t{layout::MAX_TIMELINES}));
@@ -372,11 +378,27 @@ private:
         for (Mode mode : compare.modes)
             if (Result<Way> way = Way::of(mode, compare.run.topology); !way)
                 return misuse(way.error().object, way.error().reason, "leave it out, or use --topology wire");
+        if (Result<void> set = set_setups(compare); !set)
+            return tl::unexpected(set.error());
         compare.plan.seed = seed_->empty() ? std::random_device()() : words_.seed;
         compare.plan.precision = words_.precision / percent;
         compare.plan.threshold = words_.threshold / percent;
         compare_command_.output = output_;
         return Command(compare_command_);
+    }
+
+    // "veth#2=nft -f rules" is for the second veth of the list.
+    Result<void> set_setups(CompareOptions &compare) const {
+        std::vector<std::string> labels = labels_of(compare.modes);
+        for (const std::string &word : words_.setups) {
+            std::size_t equals = word.find('=');
+            std::string label = word.substr(0, equals);
+            if (equals == std::string::npos || std::find(labels.begin(), labels.end(), label) == labels.end())
+                return misuse("--setup " + word, fmt::format("does not begin with one of {}", fmt::join(labels, "=, ")) + "=",
+                              "for example: --setup 'veth=nft -f rules.nft'");
+            compare.setups[label] = word.substr(equals + 1);
+        }
+        return {};
     }
 
     Result<Command> diff_command() {

@@ -70,6 +70,32 @@ void compare_environments(Conditions &conditions, const Environment &before, con
     conditions.compare("clocksource", before.clocksource, after.clocksource);
     conditions.compare_optional("virtualization", before.virtualization, after.virtualization);
     conditions.compare_optional("lockdown", before.lockdown, after.lockdown);
+    conditions.compare_optional("CPU model", before.cpu_model, after.cpu_model);
+    conditions.compare_optional("governor", before.governor, after.governor);
+    conditions.compare_optional("SMT", before.smt, after.smt);
+}
+
+std::string text_of(const DeviceSettings &device) {
+    auto flag = [](const std::optional<bool> &value) { return !value ? "?" : *value ? "on" : "off"; };
+    return fmt::format("{}: qdisc {}, GRO {}, GSO {}, TSO {}", device.name, device.qdisc.value_or("?"),
+                       flag(device.gro), flag(device.gso), flag(device.tso));
+}
+
+std::string text_of(const std::vector<DeviceSettings> &devices) {
+    std::vector<std::string> texts;
+    for (const DeviceSettings &device : devices)
+        texts.push_back(text_of(device));
+    return fmt::format("{}", fmt::join(texts, "; "));
+}
+
+void compare_networks(Conditions &conditions, const RunResult &before, const RunResult &after) {
+    const std::optional<NetworkSettings> &a = before.environment.network;
+    const std::optional<NetworkSettings> &b = after.environment.network;
+    if (!a || !b)
+        return;
+    conditions.compare_optional("congestion control", a->congestion_control, b->congestion_control);
+    conditions.compare_optional("RPS mask", a->rps_default_mask, b->rps_default_mask);
+    conditions.compare("devices", text_of(a->devices), text_of(b->devices));
 }
 
 std::vector<std::string> conditions_of(const StoredResult &before, const StoredResult &after) {
@@ -81,6 +107,7 @@ std::vector<std::string> conditions_of(const StoredResult &before, const StoredR
                 continue;
             conditions.compare("topology", name_of(a.run.topology), name_of(b.run.topology));
             compare_loads(conditions, a.run.load, b.run.load);
+            compare_networks(conditions, a.run, b.run);
             conditions.compare("hooks", hooks_of(a.run), hooks_of(b.run));
         }
     std::vector<std::string> all = conditions.differences();

@@ -57,7 +57,6 @@ public:
             .and_then([&] { return make(lab_.peer_, peer_, "peer"); })
             .and_then([&] { return mode_ == Mode::host ? nothing() : make(lab_.container_, container_, "container"); })
             .and_then([&] { return topology_ == Topology::wire ? wire() : local(); })
-            .map([&] { lab_.settings_ = settings(); })
             .map_error([&](Error error) { return explained(std::move(error)); });
     }
 
@@ -81,14 +80,6 @@ private:
                 part.links = std::move(opened);
                 return part.links->set_up(1); // lo
             });
-    }
-
-    [[nodiscard]] NetworkSettings settings() const {
-        std::vector<std::reference_wrapper<const Netns>> all;
-        for (const Part *part : {&container_, &host_, &peer_})
-            if (part->netns != nullptr)
-                all.emplace_back(*part->netns);
-        return read_settings(lab_.client(), *host_.netns, all);
     }
 
     // The peer is another machine at the far end of the host's uplink.
@@ -290,6 +281,14 @@ Result<std::unique_ptr<Lab>> Lab::build(Mode mode, Topology topology, Ownership 
     if (Result<void> built = Builder(*lab, mode, topology).build(); !built)
         return tl::unexpected(built.error());
     return lab;
+}
+
+NetworkSettings Lab::settings() const {
+    std::vector<std::reference_wrapper<const Netns>> all;
+    for (const std::optional<Netns> *netns : {&container_, &host_, &peer_})
+        if (*netns)
+            all.emplace_back(**netns);
+    return read_settings(client(), host(), all);
 }
 
 Lab::~Lab() {

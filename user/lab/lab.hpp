@@ -30,6 +30,7 @@ public:
     // The namespaces where the two ends of the load live.
     [[nodiscard]] const Netns &client() const { return container_ ? *container_ : *host_; }
     [[nodiscard]] const Netns &server() const { return *peer_; }
+    [[nodiscard]] const Netns &host() const { return *host_; }
     [[nodiscard]] const std::string &server_address() const { return server_address_; }
     [[nodiscard]] const std::string &name() const { return owner_.lab(); }
 
@@ -38,7 +39,7 @@ public:
     [[nodiscard]] const std::optional<std::string> &port_mode() const { return port_mode_; }
 
     // As it was built. Read at once, because a run gives up the capability to enter its namespaces.
-    [[nodiscard]] const NetworkSettings &settings() const { return settings_; }
+    [[nodiscard]] NetworkSettings settings() const;
 
 private:
     explicit Lab(Ownership owner) : owner_(std::move(owner)) {}
@@ -50,7 +51,6 @@ private:
     std::optional<Netns> peer_;
     std::string server_address_;
     std::optional<std::string> port_mode_;
-    NetworkSettings settings_;
 
     friend class Builder;
 };

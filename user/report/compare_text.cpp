@@ -288,7 +288,7 @@ std::string to_text(const CompareResult &result, const TextStyle &style) {
         out += painted(heading(result), Tone::strong, style) + "\n";
         out += table(result, style);
         out += bars(result, style);
-        out += softirq_lines(result);
+        out += softirq_lines(result) + machine_line(result.environment, style);
     }
     out += words(result, style);
     if (!result.valid)

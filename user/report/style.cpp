@@ -44,13 +44,30 @@ std::string duration_text(double ns) {
 }
 
 std::string count_text(std::uint64_t count) {
-    std::string digits = std::to_string(count);
     constexpr std::size_t group = 3;
-    for (std::size_t left = digits.size(); left > group;) {
-        left -= group;
-        digits.insert(left, ",");
+    std::string digits = std::to_string(count);
+    std::string text;
+    for (std::size_t i = 0; i < digits.size(); ++i) {
+        if (i != 0 && (digits.size() - i) % group == 0)
+            text += ',';
+        text += digits[i];
     }
-    return digits;
+    return text;
+}
+
+std::string machine_line(const Environment &environment, const TextStyle &style) {
+    std::string out = fmt::format(" machine   {}, clocksource {}",
+                                  environment.cpu_model.value_or("CPU of unknown model"), environment.clocksource);
+    std::vector<std::string> unstable = unstable_settings(environment);
+    if (style.verbosity < 1 && !unstable.empty())
+        out += unstable.size() == 1
+                   ? std::string("   1 setting makes figures unstable, -v names it")
+                   : fmt::format("   {} settings make figures unstable, -v names them", unstable.size());
+    out += '\n';
+    if (style.verbosity >= 1)
+        for (const std::string &setting : unstable)
+            out += fmt::format("           {}\n", setting);
+    return out;
 }
 
 } // namespace vethtrace

@@ -3,6 +3,9 @@
 // What all tables on the terminal have in common.
 #pragma once
 
+#include "core/environment.hpp"
+
+#include <cstdint>
 #include <string>
 
 namespace vethtrace {
@@ -21,5 +24,8 @@ enum class Tone { plain, dim, strong, good, bad, bar };
 [[nodiscard]] std::string duration_text(double ns);
 // 20,000
 [[nodiscard]] std::string count_text(std::uint64_t count);
+
+// The line about the machine, and with it what makes its figures unstable, or how much does.
+[[nodiscard]] std::string machine_line(const Environment &environment, const TextStyle &style);
 
 } // namespace vethtrace

@@ -169,21 +169,6 @@ std::string hooks_line(const RunResult &result, const TextStyle &style) {
     return out + fmt::format("{}", fmt::join(shown, ""));
 }
 
-std::string machine_line(const Environment &environment, const TextStyle &style) {
-    std::string out = fmt::format(" machine   {}, clocksource {}",
-                                  environment.cpu_model.value_or("CPU of unknown model"), environment.clocksource);
-    std::vector<std::string> unstable = unstable_settings(environment);
-    if (style.verbosity < 1 && !unstable.empty())
-        out += unstable.size() == 1
-                   ? std::string("   1 setting makes figures unstable, -v names it")
-                   : fmt::format("   {} settings make figures unstable, -v names them", unstable.size());
-    out += '\n';
-    if (style.verbosity >= 1)
-        for (const std::string &setting : unstable)
-            out += fmt::format("           {}\n", setting);
-    return out;
-}
-
 std::string timeline_rows(const Timeline &timeline, const TextStyle &style) {
     std::string out = painted(fmt::format("\n transaction {}{:>28}  {:>8} {:>4}  {:<8} {:<16} {}\n",
                                           timeline.transaction, "at", "+", "cpu", "pid", "task", "context"),

@@ -2,7 +2,6 @@
 #include "run/compare.hpp"
 
 #include "lab/lab.hpp"
-#include "run/environment.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -39,7 +38,6 @@ public:
     Comparison(const CompareOptions &options, std::vector<Mode> modes, const std::atomic<bool> &stop,
                const std::function<void(const CompareProgress &)> &progress)
         : options_(options), modes_(std::move(modes)), stop_(stop), progress_(progress), random_(options.plan.seed) {
-        result_.environment = read_environment();
         result_.topology = options.run.topology;
         result_.plan = options.plan;
         for (std::string &label : labels_of(modes_))
@@ -63,6 +61,7 @@ public:
             return fail("compare", "was stopped before one round of every mode was done");
         }
         result_.interrupted = stop_;
+        result_.environment = result_.sides.front().run.environment;
         conclude(result_);
         if (trouble) { // what was measured before is not lost
             result_.valid = false;
@@ -99,6 +98,8 @@ private:
             tell(which);
             RunOptions round = options_.run;
             round.mode = modes_[which];
+            if (auto setup = options_.setups.find(result_.sides[which].label); setup != options_.setups.end())
+                round.setup = setup->second;
             Result<RunResult> result = run_lab(round, stop_, [](const std::string &) {});
             if (!result)
                 return tl::unexpected(result.error());

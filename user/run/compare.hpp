@@ -12,6 +12,7 @@ struct CompareOptions {
     RunOptions run;          // of each round; its mode is not looked at
     std::vector<Mode> modes; // the first is the baseline
     ComparePlan plan;
+    std::map<std::string, std::string> setups; // by label: a command for that side's labs
     bool skip_missing = false; // go on without modes that this kernel lacks
 };
 

@@ -286,7 +286,7 @@ RunResult assemble(const RunOptions &options, const Session &session, const Meas
     const Snapshot snapshot = session.engine().snapshot();
     RunResult result;
     result.environment = read_environment();
-    result.environment.network = session.lab().settings();
+    result.environment.network = session.settings();
     result.mode = options.mode;
     result.topology = options.topology;
     result.port_mode = session.lab().port_mode();

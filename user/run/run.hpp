@@ -27,6 +27,7 @@ struct RunOptions {
     std::uint32_t sample = 1;           // follow one transaction in so many ...
     std::optional<double> max_overhead; // ... or so many that tracing adds at most this part to the round trip
     std::uint32_t timelines = 0;
+    std::string setup; // a command that is run in the lab's host before all else; empty: none
     Denied denied;
     bool lower_privileges = false;                     // for good; only for a process that does nothing else
     layout::mutation mutation = layout::MUTATION_NONE; // only tests ask for one

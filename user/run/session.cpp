@@ -2,6 +2,7 @@
 #include "run/session.hpp"
 
 #include "hooks/calibration.hpp"
+#include "lab/setup.hpp"
 #include "privileges/privileges.hpp"
 
 #include <algorithm>
@@ -74,6 +75,10 @@ Result<std::unique_ptr<Session>> Session::open(const RunOptions &options, const 
     if (!lab)
         return tl::unexpected(lab.error());
 
+    if (!options.setup.empty())
+        if (Result<void> set_up = run_setup((*lab)->host().fd(), (*lab)->name(), options.setup); !set_up)
+            return tl::unexpected(set_up.error());
+
     progress("choosing hooks");
     Result<Hooks> hooks = choose_hooks(*way, options.denied);
     if (!hooks)
@@ -90,6 +95,7 @@ Result<std::unique_ptr<Session>> Session::open(const RunOptions &options, const 
                                                          session->lab_->server_address(), options.load, stop);
     if (!load)
         return tl::unexpected(load.error());
+    session->settings_ = session->lab_->settings();
     session->load_ = std::move(*load);
     session->exchange(std::move(*engine));
     if (options.lower_privileges)

@@ -35,6 +35,7 @@ public:
 
     [[nodiscard]] const Way &way() const { return way_; }
     [[nodiscard]] const Lab &lab() const { return *lab_; }
+    [[nodiscard]] const NetworkSettings &settings() const { return settings_; }
     [[nodiscard]] const Hooks &hooks() const { return hooks_; }
     [[nodiscard]] Engine &engine() const { return *engine_; }
     [[nodiscard]] TcpRr &load() const { return *load_; }
@@ -49,6 +50,7 @@ private:
 
     Way way_;
     std::unique_ptr<Lab> lab_;
+    NetworkSettings settings_; // read once, because the privileges for that are given up later
     Hooks hooks_;
     std::unique_ptr<Engine> engine_;
     std::unique_ptr<TcpRr> load_; // goes before the engine whose notes it writes

@@ -21,8 +21,8 @@ protected:
     }
 };
 
-// `lab up`, and in the end `lab down`. There is one kept lab for the whole machine, and one that is there already was left
-// by a test that was killed: it goes first.
+// `lab up`, and in the end `lab down`. There is one kept lab for the whole machine, and one that is there already was
+// left by a test that was killed: it goes first.
 class KeptLab {
 public:
     explicit KeptLab(const std::string &mode = "veth") {

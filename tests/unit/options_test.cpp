@@ -72,23 +72,57 @@ TEST_P(WrongUsage, IsRefusedWithTheReason) {
 
 INSTANTIATE_TEST_SUITE_P(
     CommandLine, WrongUsage,
-    testing::Values(Misuse{{"--mode", "carrier-pigeon"}, "{host,veth,veth-gro,bridge,nat,netkit,macvlan,ipvlan,ipvlan-l3}"},
-                    Misuse{{"-c", "5", "-d", "1"}, "excludes"}, Misuse{{"-c", "0"}, "range"},
-                    Misuse{{"-c", "-1"}, "-1"}, Misuse{{"-c", "many"}, "many"}, Misuse{{"-d", "0"}, "range"},
-                    Misuse{{"-d", "nan"}, "--duration"}, Misuse{{"--flows", "0"}, "1 to 1024"},
-                    Misuse{{"--flows", "1025"}, "1 to 1024"}, Misuse{{"--request", "0"}, "range"},
-                    Misuse{{"--request", "99999999999"}, "--request"}, Misuse{{"--cpus", "0,1,2"}, "--cpus"},
-                    Misuse{{"--cpus", "-1"}, "-1"}, Misuse{{"--cpus", "0,"}, "--cpus"},
-                    Misuse{{"--cpus", "9999"}, "choose from"}, Misuse{{"--follow", "65"}, "range"},
-                    Misuse{{"-c", "3", "--flows", "4"}, "at least one transaction"},
-                    Misuse{{"--no-hook", "uprobe"}, "fentry, kprobe, tracepoint"},
-                    Misuse{{"--topology", "ring"}, "wire,local"}, Misuse{{"--sample", "0"}, "not in range"},
-                    Misuse{{"--max-overhead", "0"}, "not in range"},
-                    Misuse{{"--sample", "2", "--max-overhead", "3"}, "excludes"},
-                    Misuse{{"--mode", "host", "--topology", "local"}, "between two containers"},
-                    Misuse{{"--color", "blue"}, "auto,always,never"}, Misuse{{"-q", "-v"}, "excludes"},
-                    Misuse{{"dance"}, "dance"}, Misuse{{"lab"}, "subcommand"},
-                    Misuse{{"lab", "exec", "container"}, "no command"}, Misuse{{"lab", "exec", "moon", "ls"}, "moon"}));
+    testing::Values(
+        Misuse{{"--mode", "carrier-pigeon"}, "{host,veth,veth-gro,bridge,nat,netkit,macvlan,ipvlan,ipvlan-l3}"},
+        Misuse{{"-c", "5", "-d", "1"}, "excludes"}, Misuse{{"-c", "0"}, "range"}, Misuse{{"-c", "-1"}, "-1"},
+        Misuse{{"-c", "many"}, "many"}, Misuse{{"-d", "0"}, "range"}, Misuse{{"-d", "nan"}, "--duration"},
+        Misuse{{"--flows", "0"}, "1 to 1024"}, Misuse{{"--flows", "1025"}, "1 to 1024"},
+        Misuse{{"--request", "0"}, "range"}, Misuse{{"--request", "99999999999"}, "--request"},
+        Misuse{{"--cpus", "0,1,2"}, "--cpus"}, Misuse{{"--cpus", "-1"}, "-1"}, Misuse{{"--cpus", "0,"}, "--cpus"},
+        Misuse{{"--cpus", "9999"}, "choose from"}, Misuse{{"--follow", "65"}, "range"},
+        Misuse{{"-c", "3", "--flows", "4"}, "at least one transaction"},
+        Misuse{{"--no-hook", "uprobe"}, "fentry, kprobe, tracepoint"}, Misuse{{"--topology", "ring"}, "wire,local"},
+        Misuse{{"--sample", "0"}, "not in range"}, Misuse{{"--max-overhead", "0"}, "not in range"},
+        Misuse{{"--sample", "2", "--max-overhead", "3"}, "excludes"},
+        Misuse{{"--mode", "host", "--topology", "local"}, "between two containers"},
+        Misuse{{"--color", "blue"}, "auto,always,never"}, Misuse{{"-q", "-v"}, "excludes"}, Misuse{{"dance"}, "dance"},
+        Misuse{{"lab"}, "subcommand"}, Misuse{{"lab", "exec", "container"}, "no command"},
+        Misuse{{"lab", "exec", "moon", "ls"}, "moon"}, Misuse{{"compare"}, "modes is required"},
+        Misuse{{"compare", "veth"}, "two modes or more"}, Misuse{{"compare", "veth", "pigeon"}, "pigeon"},
+        Misuse{{"compare", "host", "veth", "--topology", "local"}, "between two containers"},
+        Misuse{{"compare", "host", "veth", "--rounds", "0"}, "range"},
+        Misuse{{"compare", "host", "veth", "--precision", "nan"}, "range"},
+        Misuse{{"compare", "host", "veth", "--seed", "-1"}, "range"},
+        Misuse{{"compare", "host", "veth", "--setup", "nat=true"}, "does not begin with one of host=, veth="},
+        Misuse{{"compare", "host", "veth", "--setup", "veth"}, "does not begin with"},
+        Misuse{{"diff", "a.json"}, "after is required"}, Misuse{{"diff", "a", "b", "--fail-over", "-1"}, "range"}));
+
+TEST(CommandLine, ReadsAComparison) {
+    Result<Command> command = parse(
+        {"compare", "veth", "host", "veth", "--rounds", "7", "--seed", "5", "--setup", "veth#2=a=b", "-c", "100"});
+    ASSERT_TRUE(command) << command.error().text();
+    const CompareOptions &compare = std::get<CompareCommand>(*command).compare;
+    EXPECT_EQ(compare.modes, (std::vector<Mode>{Mode::veth, Mode::host, Mode::veth}));
+    EXPECT_EQ(compare.plan.rounds, 7);
+    EXPECT_EQ(compare.plan.seed, 5);
+    EXPECT_DOUBLE_EQ(compare.plan.precision, 0.01);
+    EXPECT_EQ(compare.setups.at("veth#2"), "a=b");
+    EXPECT_EQ(compare.run.count, 100);
+    EXPECT_DOUBLE_EQ(compare.run.untraced_share, 1);
+    EXPECT_EQ(std::get<CompareCommand>(*parse({"compare", "host", "veth"})).compare.run.duration,
+              std::chrono::milliseconds(300));
+}
+
+TEST(CommandLine, ReadsADiff) {
+    Result<Command> command = parse({"diff", "a", "b", "--fail-over", "2.5", "--anyway"});
+    ASSERT_TRUE(command) << command.error().text();
+    const auto &diff = std::get<DiffCommand>(*command);
+    EXPECT_EQ(diff.before, "a");
+    EXPECT_EQ(diff.after, "b");
+    EXPECT_DOUBLE_EQ(*diff.diff.allowed, 0.025);
+    EXPECT_TRUE(diff.diff.anyway);
+    EXPECT_FALSE(std::get<DiffCommand>(*parse({"diff", "a", "b"})).diff.allowed);
+}
 
 TEST(CommandLine, ShowsHelpAndVersion) {
     Result<Command> help = parse({"--help"});

@@ -55,6 +55,32 @@ TEST(WayOfNetkit, IsThatOfVethWithDevicesOfItsOwn) {
     EXPECT_EQ(way.kind_of(layout::ROLE_UPLINK), DeviceKind::veth);
 }
 
+TEST(WayOfBridge, SeesTheBridgeReceiveAndTransmitOnceMore) {
+    EXPECT_EQ(
+        station_names(Mode::bridge),
+        (std::vector<std::string>{
+            "app_send@client",   "queue@container",    "xmit@container",    "netif_rx@host",     "receive@host",
+            "receive@bridge",    "queue@uplink",       "xmit@uplink",       "netif_rx@peer",     "receive@peer",
+            "data_ready@server", "app_recv@server",    "app_send@server",   "queue@peer",        "xmit@peer",
+            "netif_rx@uplink",   "receive@uplink",     "queue@bridge",      "xmit@bridge",       "queue@host",
+            "xmit@host",         "netif_rx@container", "receive@container", "data_ready@client", "app_recv@client"}));
+    EXPECT_EQ(stage_names(Mode::bridge, Direction::request)[4], "bridge");
+    Way way = *Way::of(Mode::bridge, Topology::wire);
+    EXPECT_EQ(way.kind_of(layout::ROLE_BRIDGE), DeviceKind::bridge);
+    EXPECT_EQ(way.kind_of(layout::ROLE_HOST), DeviceKind::veth);
+}
+
+TEST(WayOfNat, IsThatOfBridge) {
+    for (Topology topology : {Topology::wire, Topology::local})
+        EXPECT_EQ(station_names(Mode::nat, topology), station_names(Mode::bridge, topology));
+}
+
+TEST(WayOfBridge, IsSwitchedBetweenTwoContainers) {
+    std::vector<std::string> names = station_names(Mode::bridge, Topology::local);
+    EXPECT_EQ(std::count(names.begin(), names.end(), "receive@bridge"), 0);
+    EXPECT_EQ(names[5], "queue@host2");
+}
+
 TEST(WayOfMacvlan, HandsThePacketToTheUplinkAndSeesNoSecondReceive) {
     EXPECT_EQ(station_names(Mode::macvlan),
               (std::vector<std::string>{"app_send@client", "queue@container", "xmit@container", "queue@uplink",

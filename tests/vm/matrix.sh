@@ -14,12 +14,12 @@ trace() {
 
 # Before any mode has loaded its module, and after.
 vethtrace features --json >features.early.json
-for mode in host veth veth-gro netkit ipvlan ipvlan-l3 macvlan; do
+for mode in host veth veth-gro bridge nat netkit ipvlan ipvlan-l3 macvlan; do
     trace "$mode.wire.fentry" --mode "$mode"
     trace "$mode.wire.kprobe" --mode "$mode" --no-hook fentry
     trace "$mode.wire.tracepoint" --mode "$mode" --no-hook fentry --no-hook kprobe
 done
-for mode in veth veth-gro netkit ipvlan ipvlan-l3 macvlan; do
+for mode in veth veth-gro bridge nat netkit ipvlan ipvlan-l3 macvlan; do
     trace "$mode.local.fentry" --mode "$mode" --topology local
 done
 trace veth.wire.again --mode veth

@@ -107,13 +107,16 @@ std::vector<Cell> cells() {
         cells.push_back({"host", "wire", rung, 2, 2});
         cells.push_back({"veth", "wire", rung, 4, 4});
         cells.push_back({"veth-gro", "wire", rung, 4, 2}); // the pair goes round the backlog
+        for (const char *mode : {"bridge", "nat"})
+            cells.push_back({mode, "wire", rung, 5, 4}); // the bridge itself transmits what comes back
         cells.push_back({"netkit", "wire", rung, 4, 4});
         for (const char *mode : {"ipvlan", "ipvlan-l3", "macvlan"})
             cells.push_back({mode, "wire", rung, 3, 2}); // the container's own, and the wire's two
     }
     cells.push_back({"veth", "local", "fentry", 4, 4});
     cells.push_back({"veth-gro", "local", "fentry", 4, 0});
-    cells.push_back({"netkit", "local", "fentry", 4, 4});
+    for (const char *mode : {"bridge", "nat", "netkit"})
+        cells.push_back({mode, "local", "fentry", 4, 4});
     for (const char *mode : {"ipvlan", "ipvlan-l3", "macvlan"})
         cells.push_back({mode, "local", "fentry", 2, 2});
     return cells;
@@ -153,7 +156,7 @@ TEST(Matrix, IsPrinted) {
     row("mode", "fentry", "kprobe", "tracepoint", "local");
     if (const char *missing = missing_fentry())
         table << "  (" << missing << ")\n";
-    for (const char *mode : {"host", "veth", "veth-gro", "netkit", "macvlan", "ipvlan", "ipvlan-l3"}) {
+    for (const char *mode : {"host", "veth", "veth-gro", "bridge", "nat", "netkit", "macvlan", "ipvlan", "ipvlan-l3"}) {
         std::vector<std::string> verdicts;
         for (const char *rung : {"fentry", "kprobe", "tracepoint"})
             verdicts.push_back(verdict(mode, "wire", rung));
@@ -186,7 +189,7 @@ protected:
 
 // The function that stock kernels really have at xmit@container.
 std::string function_of(const std::string &mode) {
-    if (mode == "veth" || mode == "veth-gro")
+    if (mode == "veth" || mode == "veth-gro" || mode == "bridge" || mode == "nat")
         return "veth_xmit";
     if (mode == "netkit")
         return "netkit_xmit";
@@ -233,7 +236,9 @@ TEST_P(Rungs, AgreeOnceCorrected) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Vm, Rungs, testing::Values("veth", "veth-gro", "netkit", "ipvlan", "ipvlan-l3", "macvlan"),
+INSTANTIATE_TEST_SUITE_P(Vm, Rungs,
+                         testing::Values("veth", "veth-gro", "bridge", "nat", "netkit", "ipvlan", "ipvlan-l3",
+                                         "macvlan"),
                          [](const auto &mode) {
                              std::string name = mode.param;
                              std::replace(name.begin(), name.end(), '-', '_');

@@ -79,9 +79,8 @@ Exit execute(const CompareCommand &command) {
         return failed(file.error());
     StopSignals stop;
     ProgressLine progress(command.output);
-    Result<CompareResult> result =
-        compare_modes(command.compare, stop.requested(),
-                      [&](const CompareProgress &now) { progress.show(progress_text(now)); });
+    Result<CompareResult> result = compare_modes(
+        command.compare, stop.requested(), [&](const CompareProgress &now) { progress.show(progress_text(now)); });
     progress.clear();
     if (!result)
         return failed(result.error());

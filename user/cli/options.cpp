@@ -185,7 +185,8 @@ private:
     }
 
     void describe_compare() {
-        compare_ = app_.add_subcommand("compare", "which stage makes one mode slower than another, and how sure that is");
+        compare_ =
+            app_.add_subcommand("compare", "which stage makes one mode slower than another, and how sure that is");
         compare_->add_option("modes", words_.modes, "the modes; all are held against the first")
             ->type_name("MODE MODE...")
             ->check(CLI::IsMember(mode_names()))
@@ -194,13 +195,15 @@ private:
             ->type_name("N")
             ->check(within(std::uint64_t{1}, most_rounds))
             ->capture_default_str();
-        compare_->add_option("--precision", words_.precision,
-                             "stop when every interval is narrower than this part of the round trip, in percent")
+        compare_
+            ->add_option("--precision", words_.precision,
+                         "stop when every interval is narrower than this part of the round trip, in percent")
             ->type_name("PCT")
             ->check(within(0.0, percent))
             ->capture_default_str();
-        compare_->add_option("--threshold", words_.threshold,
-                             "call a difference below this part of the round trip indistinguishable, in percent")
+        compare_
+            ->add_option("--threshold", words_.threshold,
+                         "call a difference below this part of the round trip indistinguishable, in percent")
             ->type_name("PCT")
             ->check(within(0.0, percent))
             ->capture_default_str();
@@ -212,10 +215,12 @@ private:
             ->allow_extra_args(false);
         compare_->add_flag("--skip-missing", compare_command_.compare.skip_missing,
                            "go on without the modes that this kernel lacks");
-        add_load_options(*compare_, words_.stretch, "how long each round is traced, and once more untraced, in seconds");
+        add_load_options(*compare_, words_.stretch,
+                         "how long each round is traced, and once more untraced, in seconds");
         add_output_options(*compare_);
-        compare_->footer("Rounds of all modes take turns in random order, each in a lab of its own. It is looked after half\n"
-                         "of the rounds, and after all, whether enough is known.");
+        compare_->footer(
+            "Rounds of all modes take turns in random order, each in a lab of its own. It is looked after half\n"
+            "of the rounds, and after all, whether enough is known.");
     }
 
     void describe_diff() {
@@ -224,12 +229,14 @@ private:
             ->type_name("A.json")
             ->required();
         diff_->add_option("after", diff_command_.after, "a later one")->type_name("B.json")->required();
-        fail_over_ = diff_->add_option("--fail-over", words_.fail_over,
-                                       "exit with status 4 if a round trip grew by more than this, in percent")
+        fail_over_ = diff_
+                         ->add_option("--fail-over", words_.fail_over,
+                                      "exit with status 4 if a round trip grew by more than this, in percent")
                          ->type_name("PCT")
                          ->check(within(0.0, most_overhead));
-        diff_->add_option("--threshold", words_.threshold,
-                          "call a change below this part of the round trip indistinguishable, in percent")
+        diff_
+            ->add_option("--threshold", words_.threshold,
+                         "call a change below this part of the round trip indistinguishable, in percent")
             ->type_name("PCT")
             ->check(within(0.0, percent))
             ->capture_default_str();
@@ -342,9 +349,8 @@ private:
         RunOptions &run = run_.run;
         run.topology = *topology_named(words_.topology);
         run.denied = std::move(denied);
-        run.duration =
-            std::chrono::duration_cast<std::chrono::nanoseconds>(
-                std::chrono::duration<double>(compare_->parsed() ? words_.stretch : words_.duration));
+        run.duration = std::chrono::duration_cast<std::chrono::nanoseconds>(
+            std::chrono::duration<double>(compare_->parsed() ? words_.stretch : words_.duration));
         run.load.timeout =
             std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::duration<double>(words_.timeout));
         if (words_.count != 0)
@@ -394,7 +400,8 @@ private:
             std::size_t equals = word.find('=');
             std::string label = word.substr(0, equals);
             if (equals == std::string::npos || std::find(labels.begin(), labels.end(), label) == labels.end())
-                return misuse("--setup " + word, fmt::format("does not begin with one of {}", fmt::join(labels, "=, ")) + "=",
+                return misuse("--setup " + word,
+                              fmt::format("does not begin with one of {}", fmt::join(labels, "=, ")) + "=",
                               "for example: --setup 'veth=nft -f rules.nft'");
             compare.setups[label] = word.substr(equals + 1);
         }

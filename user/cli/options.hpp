@@ -3,8 +3,8 @@
 // The command line as values. Whatever it holds has been checked: modes are known, numbers in range, CPUs allowed.
 #pragma once
 
-#include "core/error.hpp"
 #include "core/diff.hpp"
+#include "core/error.hpp"
 #include "run/compare.hpp"
 #include "run/run.hpp"
 

@@ -192,14 +192,13 @@ void warn_of_rounds(CompareResult &result) {
             "{} round{}: no interval is possible under 3, so nothing can be told apart; --rounds 20 is the default",
             result.rounds, result.rounds == 1 ? "" : "s"));
     else if (result.rounds < fewest)
-        result.warnings.push_back(
-            fmt::format("{} rounds: intervals from fewer than 5 are wide and trust the normal distribution",
-                        result.rounds));
+        result.warnings.push_back(fmt::format(
+            "{} rounds: intervals from fewer than 5 are wide and trust the normal distribution", result.rounds));
     if (!result.precise && result.rounds >= fewest_for_interval)
-        result.warnings.push_back(
-            fmt::format("THE PRECISION WAS NOT REACHED: after {} rounds an interval is still wider than {:.3g} % of the "
-                        "round trip; more --rounds, a longer --duration or a quieter machine help",
-                        result.rounds, result.plan.precision * 100));
+        result.warnings.push_back(fmt::format(
+            "THE PRECISION WAS NOT REACHED: after {} rounds an interval is still wider than {:.3g} % of the "
+            "round trip; more --rounds, a longer --duration or a quieter machine help",
+            result.rounds, result.plan.precision * 100));
 }
 
 void warn_of_tracing(CompareResult &result) {
@@ -319,8 +318,8 @@ void conclude(CompareResult &result) {
     result.deltas.clear();
     for (std::size_t against = 0; against < sides.size(); ++against)
         for (std::size_t mode = against + 1; mode < sides.size(); ++mode)
-            result.deltas.push_back(difference_of(sides[mode], sides[against], Pairing::blocks, result.level,
-                                                  result.plan.threshold));
+            result.deltas.push_back(
+                difference_of(sides[mode], sides[against], Pairing::blocks, result.level, result.plan.threshold));
     result.precise = is_precise(sides, result.level, result.plan.precision);
     result.valid = true;
     result.warnings.clear();

@@ -2,9 +2,9 @@
 //
 // What makes one mode slower than another: rounds, their differences stage by stage, and how sure those are.
 //
-// The sample is the round, one stretch of load in a lab of its own; packets of one round are not independent. Rounds are
-// gathered in blocks of one of each mode, and differences are taken within a block, so that what the machine does in the
-// meantime hits both.
+// The sample is the round, one stretch of load in a lab of its own; packets of one round are not independent. Rounds
+// are gathered in blocks of one of each mode, and differences are taken within a block, so that what the machine does
+// in the meantime hits both.
 #pragma once
 
 #include "core/result.hpp"
@@ -40,9 +40,9 @@ void add_round(Side &side, const RunResult &round);
 
 struct ComparePlan {
     std::uint64_t rounds = 20; // at most
-    std::uint64_t seed = 0;   // of the order within each block
-    double precision = 0.01;     // enough is known when every interval is narrower than this part of the baseline's RTT
-    double threshold = 0.01;     // a difference below this part of it matters to nobody
+    std::uint64_t seed = 0;    // of the order within each block
+    double precision = 0.01;   // enough is known when every interval is narrower than this part of the baseline's RTT
+    double threshold = 0.01;   // a difference below this part of it matters to nobody
 };
 
 // After how many rounds it is looked whether enough is known. Fixed in advance: half of them and all of them, or only
@@ -88,8 +88,8 @@ struct CompareResult {
     ComparePlan plan;
     std::uint64_t rounds = 0; // whole blocks that were measured
     double level = usual_level;
-    bool precise = false; // every difference from the baseline is known as well as was asked for
-    std::vector<Side> sides; // the first is the baseline
+    bool precise = false;      // every difference from the baseline is known as well as was asked for
+    std::vector<Side> sides;   // the first is the baseline
     std::vector<Delta> deltas; // first those against the baseline
     bool interrupted = false;
     bool valid = false;

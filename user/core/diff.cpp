@@ -156,8 +156,7 @@ Result<DiffResult> diff(const StoredResult &before, const StoredResult &after, c
     result.conditions = conditions_of(before, after);
     if (!result.conditions.empty() && !options.anyway)
         return fail(fmt::format("{} and {}", before.name, after.name),
-                    fmt::format("were not measured under the same conditions ({})",
-                                fmt::join(result.conditions, "; ")),
+                    fmt::format("were not measured under the same conditions ({})", fmt::join(result.conditions, "; ")),
                     "--anyway compares them all the same");
 
     bool single = false;

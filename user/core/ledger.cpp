@@ -205,8 +205,8 @@ std::vector<std::string> notable(const RunResult &result) {
     if (!observer.added_ci95_ns)
         notes.emplace_back("the run is too short to tell how sure the cost of tracing is; more transactions help");
     else if (std::abs(observer.added_ns) < *observer.added_ci95_ns)
-        notes.push_back(fmt::format("the cost of tracing is within the noise of this run (+-{:.0f} ns)",
-                                    *observer.added_ci95_ns));
+        notes.push_back(
+            fmt::format("the cost of tracing is within the noise of this run (+-{:.0f} ns)", *observer.added_ci95_ns));
     return notes;
 }
 

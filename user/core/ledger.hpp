@@ -21,8 +21,8 @@ namespace vethtrace {
 
 [[nodiscard]] Ledger make_ledger(std::span<const Hop> hops, const Histogram &followed_rtt, const Observer &observer);
 
-// What follows from the rest of a result: what tracing cost, the corrected hops, the ledger, whether the result is valid,
-// and its warnings.
+// What follows from the rest of a result: what tracing cost, the corrected hops, the ledger, whether the result is
+// valid, and its warnings.
 void close_books(RunResult &result);
 
 // Says what is wrong with a result, one sentence each; nothing: it is valid. Allowed are 0.1 % of the packets that are

@@ -16,7 +16,7 @@ constexpr std::array<std::string_view, layout::MOMENTS> moment_names = {"app_sen
                                                                         "tcp_rcv"};
 
 constexpr std::array<std::string_view, 15> stage_names = {
-    "socket_tx",    "segments", "qdisc",      "device_xmit", "backlog", "gro",         "bridge", "host_forward",
+    "socket_tx",    "segments", "qdisc",      "device_xmit", "backlog", "gro",         "bridge",    "host_forward",
     "uplink_qdisc", "wire",     "peer_qdisc", "stack_rx",    "wakeup",  "application", "unforeseen"};
 
 } // namespace

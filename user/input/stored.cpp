@@ -419,8 +419,10 @@ Side read_side(const Node &run, const Node &samples) {
     if (side.label != mode && side.label.rfind(mode + "#", 0) != 0)
         samples["label"].refuse("is not the mode of its run");
     for (const Node &from : samples["rounds"].items()) {
-        Round round{from["untraced_rtt_mean_ns"].number(), from["traced_rtt_mean_ns"].number(),
-                    from["corrected_sum_ns"].number(), {}};
+        Round round{from["untraced_rtt_mean_ns"].number(),
+                    from["traced_rtt_mean_ns"].number(),
+                    from["corrected_sum_ns"].number(),
+                    {}};
         for (const auto &[name, mean] : from["stages"].members()) {
             if (std::optional<Stage> stage = stage_named(name))
                 round.stages[*stage] = mean.number();
@@ -483,9 +485,10 @@ Result<std::string> schema_of(const std::string &name, const Json &json) {
             return fail(name, fmt::format("is of schema {}, and this vethtrace reads {}", found, known),
                         "a vethtrace of the same version as the one that wrote it can read it");
     }
-    return fail(name, fmt::format("is of schema {}, and a run ({}) or a comparison ({}) was expected", found, schema,
-                                  compare_schema),
-                rewrite);
+    return fail(
+        name,
+        fmt::format("is of schema {}, and a run ({}) or a comparison ({}) was expected", found, schema, compare_schema),
+        rewrite);
 }
 
 } // namespace

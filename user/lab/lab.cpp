@@ -101,7 +101,8 @@ private:
             return bridge()
                 .and_then([&] { return port(container_, ROLE_CONTAINER, ROLE_HOST, first_net.inside); })
                 .and_then([&] { return port(peer_, ROLE_PEER, ROLE_HOST2, second_in_first_net); })
-                .and_then([&] { return acquaint(container_, ROLE_CONTAINER, second_in_first_net, device(ROLE_PEER).mac); })
+                .and_then(
+                    [&] { return acquaint(container_, ROLE_CONTAINER, second_in_first_net, device(ROLE_PEER).mac); })
                 .and_then([&] { return acquaint(peer_, ROLE_PEER, first_net.inside, device(ROLE_CONTAINER).mac); })
                 .and_then([&] { return translation(); });
         }

@@ -64,14 +64,14 @@ std::string heading(const CompareResult &result) {
     std::vector<std::string> labels;
     for (const Side &side : result.sides)
         labels.push_back(side.label);
-    return fmt::format("vethtrace {}  compare {}  {} topology  TCP_RR {}/{} byte, {} flow{}  kernel {}  {} rounds of {} "
-                       "traced and untraced, seed {}",
-                       result.environment.tool, fmt::join(labels, ", "), name_of(result.topology), load.request_bytes,
-                       load.response_bytes, load.flows, load.flows == 1 ? "" : "s", result.environment.kernel,
-                       result.rounds,
-                       duration_text(static_cast<double>(load.duration_ns) /
-                                     static_cast<double>(std::max<std::uint64_t>(result.rounds, 1))),
-                       result.plan.seed);
+    return fmt::format(
+        "vethtrace {}  compare {}  {} topology  TCP_RR {}/{} byte, {} flow{}  kernel {}  {} rounds of {} "
+        "traced and untraced, seed {}",
+        result.environment.tool, fmt::join(labels, ", "), name_of(result.topology), load.request_bytes,
+        load.response_bytes, load.flows, load.flows == 1 ? "" : "s", result.environment.kernel, result.rounds,
+        duration_text(static_cast<double>(load.duration_ns) /
+                      static_cast<double>(std::max<std::uint64_t>(result.rounds, 1))),
+        result.plan.seed);
 }
 
 const StageDelta *stage_in(const Delta &delta, Stage stage) {
@@ -101,10 +101,10 @@ std::string stage_row(const CompareResult &result, Stage stage) {
             of_baseline = found->against_ns;
         // In neither: the stage is some other mode's.
         bool nowhere = found == nullptr || (!found->mode_ns && !found->against_ns);
-        cells += cell(nowhere ? "- "
-                              : delta_text(found->delta, found->delta.excludes_zero() &&
-                                                             found->adjusted_p.value_or(1) < certain),
-                      delta_width);
+        cells += cell(
+            nowhere ? "- "
+                    : delta_text(found->delta, found->delta.excludes_zero() && found->adjusted_p.value_or(1) < certain),
+            delta_width);
     }
     return row + cell(of_baseline ? duration_text(*of_baseline) : "-", value_width) + cells + "\n";
 }
@@ -194,10 +194,10 @@ std::string softirq_lines(const CompareResult &result) {
         auto transactions = static_cast<double>(std::max<std::uint64_t>(side.run.load.followed(), 1));
         std::vector<std::string> contexts;
         const std::array<std::pair<std::uint64_t, std::string_view>, 5> all = {{{net_rx.inline_, "inline"},
-                                                                              {net_rx.irq_exit, "irq exit"},
-                                                                              {net_rx.ksoftirqd, "ksoftirqd"},
-                                                                              {net_rx.other_cpu, "another CPU"},
-                                                                              {net_rx.other, "other"}}};
+                                                                                {net_rx.irq_exit, "irq exit"},
+                                                                                {net_rx.ksoftirqd, "ksoftirqd"},
+                                                                                {net_rx.other_cpu, "another CPU"},
+                                                                                {net_rx.other, "other"}}};
         for (const auto &[count, name] : all)
             if (count != 0)
                 contexts.push_back(fmt::format("{} {:.2f}", name, static_cast<double>(count) / transactions));
@@ -213,10 +213,9 @@ std::string softirq_lines(const CompareResult &result) {
 
 std::string verdict_line(const Delta &delta, const TextStyle &style) {
     std::string range = delta.rtt.half_width ? fmt::format(" ({})", between(delta.rtt)) : "";
-    std::string seen =
-        delta.minimum_detectable_ns
-            ? fmt::format("; this run could have seen {}", duration_text(*delta.minimum_detectable_ns))
-            : "";
+    std::string seen = delta.minimum_detectable_ns
+                           ? fmt::format("; this run could have seen {}", duration_text(*delta.minimum_detectable_ns))
+                           : "";
     double share = delta.against_rtt_ns > 0 ? delta.rtt.mean / delta.against_rtt_ns * percent : 0;
     if (delta.verdict == Verdict::indistinguishable)
         return painted(fmt::format("{} and {} are indistinguishable", delta.mode, delta.against), Tone::strong, style) +
@@ -288,7 +287,9 @@ std::string to_text(const CompareResult &result, const TextStyle &style) {
         out += painted(heading(result), Tone::strong, style) + "\n";
         out += table(result, style);
         out += bars(result, style);
-        out += softirq_lines(result) + machine_line(result.environment, style);
+        TextStyle in_full = style; // what makes figures unstable matters here
+        in_full.verbosity = std::max(in_full.verbosity, 1);
+        out += softirq_lines(result) + machine_line(result.environment, in_full);
     }
     out += words(result, style);
     if (!result.valid)

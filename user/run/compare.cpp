@@ -2,6 +2,7 @@
 #include "run/compare.hpp"
 
 #include "lab/lab.hpp"
+#include "run/measurement.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -86,26 +87,60 @@ private:
         return {};
     }
 
-    // A round of every mode, in random order.
+    using Rounds = std::vector<std::unique_ptr<Measurement>>;
+
+    // A round of every mode at the same time, each in its own lab: their slices take turns.
     Result<std::vector<RunResult>> measure_block() {
-        std::vector<std::size_t> order(modes_.size());
-        std::iota(order.begin(), order.end(), std::size_t{0});
-        std::shuffle(order.begin(), order.end(), random_);
-        std::vector<RunResult> block(modes_.size());
-        for (std::size_t which : order) {
-            if (stop_)
-                break;
+        Rounds rounds;
+        for (std::size_t which = 0; which < modes_.size(); ++which) {
             tell(which);
             RunOptions round = options_.run;
             round.mode = modes_[which];
             if (auto setup = options_.setups.find(result_.sides[which].label); setup != options_.setups.end())
                 round.setup = setup->second;
-            Result<RunResult> result = run_lab(round, stop_, [](const std::string &) {});
-            if (!result)
-                return tl::unexpected(result.error());
-            block[which] = std::move(*result);
+            Result<std::unique_ptr<Measurement>> begun = Measurement::begin(round, stop_, [](const std::string &) {});
+            if (!begun)
+                return tl::unexpected(begun.error());
+            rounds.push_back(std::move(*begun));
         }
-        return block;
+        Result<void> done = run_untraced(rounds, 0);
+        for (std::uint64_t slice = 0; slice < rounds.front()->slices() && done && !stop_; ++slice)
+            done = run_traced(rounds, slice).and_then([&] { return run_untraced(rounds, slice + 1); });
+        if (!done)
+            return tl::unexpected(done.error());
+        std::vector<RunResult> results;
+        for (const std::unique_ptr<Measurement> &round : rounds)
+            results.push_back(round->finish());
+        return results;
+    }
+
+    // An untraced slice of each, in pieces: the verdict is about them, so they take the shortest turns.
+    Result<void> run_untraced(const Rounds &rounds, std::uint64_t slice) {
+        constexpr std::uint64_t most_pieces = 5;
+        // Who counts transactions has a machine whose speed does not change.
+        std::uint64_t pieces = options_.run.count ? 1 : most_pieces;
+        Result<void> done;
+        for (std::uint64_t piece = 0; piece < pieces && done; ++piece)
+            done = in_random_order([&](std::size_t which) { return rounds[which]->run_untraced(slice, pieces); });
+        return done;
+    }
+
+    Result<void> run_traced(const Rounds &rounds, std::uint64_t slice) {
+        return in_random_order([&](std::size_t which) {
+            tell(which);
+            return rounds[which]->run_traced(slice);
+        });
+    }
+
+    Result<void> in_random_order(const std::function<Result<void>(std::size_t)> &run) {
+        std::vector<std::size_t> order(modes_.size());
+        std::iota(order.begin(), order.end(), std::size_t{0});
+        std::shuffle(order.begin(), order.end(), random_);
+        Result<void> done;
+        for (std::size_t which : order)
+            if (done && !stop_)
+                done = run(which);
+        return done;
     }
 
     void tell(std::size_t which) {

@@ -13,7 +13,7 @@ struct CompareOptions {
     std::vector<Mode> modes; // the first is the baseline
     ComparePlan plan;
     std::map<std::string, std::string> setups; // by label: a command for that side's labs
-    bool skip_missing = false; // go on without modes that this kernel lacks
+    bool skip_missing = false;                 // go on without modes that this kernel lacks
 };
 
 struct CompareProgress {

@@ -110,7 +110,7 @@ TEST(Compare, PutsExtraWorkIntoItsStage) {
     double rtt = delta["rtt"]["delta_ns"];
     EXPECT_EQ(delta["mode"], "veth#2");
     EXPECT_EQ(delta["verdict"], "slower");
-    EXPECT_NEAR(rtt, 300, 150);
+    EXPECT_NEAR(rtt, 350, 150);
     for (const Json &stage : delta["stages"]) {
         bool forward = stage["stage"] == "host_forward";
         EXPECT_EQ(stage["matters"], forward) << stage;

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <set>
 
 namespace vethtrace {
 
@@ -226,32 +227,65 @@ std::string verdict_line(const Delta &delta, const TextStyle &style) {
                        share, seen);
 }
 
-std::string stage_sentences(const Delta &delta) {
-    std::vector<const StageDelta *> stages;
-    for (const StageDelta &stage : delta.stages)
-        if (stage.matters)
-            stages.push_back(&stage);
-    std::sort(stages.begin(), stages.end(), [](const StageDelta *a, const StageDelta *b) {
-        return std::abs(a->delta.mean) > std::abs(b->delta.mean);
-    });
+// Broken where a line would be longer than the terminal is wide.
+std::string wrapped(std::string_view text, int indentation, const TextStyle &style) {
+    constexpr int narrowest = 40;
+    auto width = static_cast<std::size_t>(std::max(style.width - indentation, narrowest));
     std::string out;
-    for (const StageDelta *stage : stages) {
-        std::string hops = stage->mode_hops == stage->against_hops
-                               ? ""
-                               : fmt::format(", {} hop{} and not {}", stage->mode_hops,
-                                             stage->mode_hops == 1 ? "" : "s", stage->against_hops);
-        out += fmt::format("  {} in {} ({}{}): {}.\n", signed_text(stage->delta.mean), name_of(stage->stage),
-                           between(stage->delta), hops, description_of(stage->stage));
+    while (!text.empty()) {
+        std::size_t end = text.size() <= width ? text.size() : text.rfind(' ', width);
+        if (end == std::string_view::npos)
+            end = std::min(text.size(), text.find(' '));
+        out += fmt::format("{:{}}{}\n", "", indentation, painted(std::string(text.substr(0, end)), Tone::dim, style));
+        text.remove_prefix(std::min(end + 1, text.size()));
     }
     return out;
 }
 
+// A sentence for each stage that matters, and what the kernel does there, once for all.
+class StageSentences {
+public:
+    explicit StageSentences(const TextStyle &style) : style_(style) {}
+
+    std::string of(const Delta &delta) {
+        std::vector<const StageDelta *> stages;
+        for (const StageDelta &stage : delta.stages)
+            if (stage.matters)
+                stages.push_back(&stage);
+        std::sort(stages.begin(), stages.end(), [](const StageDelta *a, const StageDelta *b) {
+            return std::abs(a->delta.mean) > std::abs(b->delta.mean);
+        });
+        std::string out;
+        for (const StageDelta *stage : stages)
+            out += sentence(*stage);
+        return out;
+    }
+
+private:
+    std::string sentence(const StageDelta &stage) {
+        constexpr int indentation = 11;
+        std::string hops = stage.mode_hops == stage.against_hops
+                               ? ""
+                               : fmt::format("; {} hop{} and not {}", stage.mode_hops, stage.mode_hops == 1 ? "" : "s",
+                                             stage.against_hops);
+        std::string out = fmt::format("  {:>8} in {} ({}{})\n", signed_text(stage.delta.mean), name_of(stage.stage),
+                                      between(stage.delta), hops);
+        if (described_.insert(stage.stage).second)
+            out += wrapped(description_of(stage.stage), indentation, style_);
+        return out;
+    }
+
+    const TextStyle &style_;
+    std::set<Stage> described_;
+};
+
 std::string words(const CompareResult &result, const TextStyle &style) {
     std::string out = "\n";
+    StageSentences stages(style);
     for (const Delta &delta : from_baseline(result)) {
         out += verdict_line(delta, style);
         if (delta.verdict != Verdict::indistinguishable)
-            out += stage_sentences(delta);
+            out += stages.of(delta);
     }
     for (const Delta &delta : std::span(result.deltas).subspan(result.sides.size() - 1))
         out += verdict_line(delta, style);
@@ -301,12 +335,13 @@ std::string to_text(const CompareResult &result, const TextStyle &style) {
 
 std::string to_text(const DiffResult &result, const TextStyle &style) {
     std::string out;
+    StageSentences stages(style);
     for (const Delta &delta : result.deltas) {
         if (style.verbosity >= 0)
             out += diff_table(delta, style);
         out += verdict_line(delta, style);
         if (delta.verdict != Verdict::indistinguishable)
-            out += stage_sentences(delta);
+            out += stages.of(delta);
         out += style.verbosity >= 0 ? "\n" : "";
     }
     if (result.allowed)

@@ -104,6 +104,14 @@ TEST(Compare, CallsAModeAndItselfIndistinguishable) {
     EXPECT_EQ(comparison("same")["deltas"][0]["verdict"], "indistinguishable");
 }
 
+TEST(Compare, StopsAtALookWhenEnoughIsKnown) {
+    Json same = comparison("same");
+    EXPECT_EQ(same["plan"]["rounds"], 10);
+    EXPECT_EQ(same["rounds"], 5);
+    EXPECT_TRUE(same["precise"]);
+    EXPECT_EQ(same["level"], 0.99);
+}
+
 TEST(Compare, PutsExtraWorkIntoItsStage) {
     Json rules = comparison("rules");
     const Json &delta = rules["deltas"][0];

@@ -37,6 +37,9 @@ chown 1000:1000 /run/netns /run/vethtrace
 (umask 077 && : >/run/vethtrace/vethtrace-1.lock)
 trace user.owner "$(echo $all | sed 's/,dac_override//')"
 rm /run/vethtrace/vethtrace-1.lock
+as_user $all chrt -b 0 vethtrace compare host veth --rounds 3 -c 200 --warmup 20 --json >user.compare.json \
+    2>user.compare.err
+echo $? >user.compare.status
 as_user bpf,perfmon vethtrace features --json >user.features.json 2>user.features.err
 
 # What the process and its threads may do while they measure: name, permitted, effective.

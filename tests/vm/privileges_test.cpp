@@ -26,6 +26,11 @@ TEST_P(User, WhoIsNotRootGetsAValidRun) {
 INSTANTIATE_TEST_SUITE_P(Vm, User, testing::Values("fentry", "kprobe", "tracepoint", "owner", "running"),
                          [](const auto &rung) { return rung.param; });
 
+TEST(User, WhoIsNotRootComparesModes) {
+    EXPECT_EQ(vm_file("user.compare.status"), "0\n") << vm_file("user.compare.err");
+    EXPECT_EQ(vm_json("user.compare.json")["rounds"], 3);
+}
+
 class MissingCapability : public testing::TestWithParam<std::string> {};
 
 TEST_P(MissingCapability, IsNamed) {

@@ -43,23 +43,31 @@ Result<void> publish(const OutputOptions &output, ResultFile &file, const Subjec
     return written ? printed : written;
 }
 
-Exit execute(const RunCommand &command) {
+// Measures something, and shows it. `measure` is given what ends it early and the line of progress.
+template<typename Measure>
+Exit show_measured(const OutputOptions &output, Measure measure) {
     if (Result<void> allowed = check_privileges(needs_of_run()); !allowed)
         return failed(allowed.error());
-    Result<ResultFile> file = ResultFile::open(command.output.file);
+    Result<ResultFile> file = ResultFile::open(output.file);
     if (!file)
         return failed(file.error());
-    RunOptions run = command.run;
-    run.lower_privileges = true;
     StopSignals stop;
-    ProgressLine progress(command.output);
-    Result<RunResult> result = run_lab(run, stop.requested(), [&](const std::string &step) { progress.show(step); });
+    ProgressLine progress(output);
+    auto result = measure(stop.requested(), progress);
     progress.clear();
     if (!result)
         return failed(result.error());
-    if (Result<void> published = publish(command.output, *file, *result); !published)
+    if (Result<void> published = publish(output, *file, *result); !published)
         return failed(published.error());
     return result->valid ? Exit::good : Exit::invalid;
+}
+
+Exit execute(const RunCommand &command) {
+    RunOptions run = command.run;
+    run.lower_privileges = true;
+    return show_measured(command.output, [&](const std::atomic<bool> &stop, const ProgressLine &progress) {
+        return run_lab(run, stop, [&](const std::string &step) { progress.show(step); });
+    });
 }
 
 // How far a comparison is, as a bar with the time to go.
@@ -72,21 +80,10 @@ std::string progress_text(const CompareProgress &progress) {
 }
 
 Exit execute(const CompareCommand &command) {
-    if (Result<void> allowed = check_privileges(needs_of_run()); !allowed)
-        return failed(allowed.error());
-    Result<ResultFile> file = ResultFile::open(command.output.file);
-    if (!file)
-        return failed(file.error());
-    StopSignals stop;
-    ProgressLine progress(command.output);
-    Result<CompareResult> result = compare_modes(
-        command.compare, stop.requested(), [&](const CompareProgress &now) { progress.show(progress_text(now)); });
-    progress.clear();
-    if (!result)
-        return failed(result.error());
-    if (Result<void> published = publish(command.output, *file, *result); !published)
-        return failed(published.error());
-    return result->valid ? Exit::good : Exit::invalid;
+    return show_measured(command.output, [&](const std::atomic<bool> &stop, const ProgressLine &progress) {
+        return compare_modes(command.compare, stop,
+                             [&](const CompareProgress &now) { progress.show(progress_text(now)); });
+    });
 }
 
 Exit execute(const DiffCommand &command) {

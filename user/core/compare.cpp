@@ -169,9 +169,9 @@ private:
 };
 
 void judge_stages(std::vector<StageDelta> &stages, double rtt_ns) {
-    std::vector<double> p_values;
-    for (const StageDelta &stage : stages)
-        p_values.push_back(stage.delta.p_value.value_or(1));
+    std::vector<double> p_values(stages.size());
+    std::transform(stages.begin(), stages.end(), p_values.begin(),
+                   [](const StageDelta &stage) { return stage.delta.p_value.value_or(1); });
     std::vector<double> adjusted = adjust_for_number(p_values);
     for (std::size_t i = 0; i < stages.size(); ++i) {
         StageDelta &stage = stages[i];

@@ -82,9 +82,9 @@ std::string text_of(const DeviceSettings &device) {
 }
 
 std::string text_of(const std::vector<DeviceSettings> &devices) {
-    std::vector<std::string> texts;
-    for (const DeviceSettings &device : devices)
-        texts.push_back(text_of(device));
+    std::vector<std::string> texts(devices.size());
+    std::transform(devices.begin(), devices.end(), texts.begin(),
+                   [](const DeviceSettings &device) { return text_of(device); });
     return fmt::format("{}", fmt::join(texts, "; "));
 }
 

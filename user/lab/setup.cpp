@@ -19,6 +19,7 @@ namespace {
 
 std::vector<char *> pointers_to(std::vector<std::string> &words) {
     std::vector<char *> pointers;
+    pointers.reserve(words.size() + 1);
     for (std::string &word : words)
         pointers.push_back(word.data());
     pointers.push_back(nullptr);

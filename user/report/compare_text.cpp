@@ -180,9 +180,9 @@ std::string bars(const CompareResult &result, const TextStyle &style) {
     for (const Side &side : result.sides)
         out += fmt::format(" {:<{}} {} {}\n", side.label, name_width, bar_of(side, ns_per_column, stages, style),
                            duration_text(mean_rtt(side, &Round::corrected_sum_ns)));
-    std::vector<std::string> legend;
-    for (Stage stage : stages)
-        legend.push_back(fmt::format("{} {}", letter_of(stage), name_of(stage)));
+    std::vector<std::string> legend(stages.size());
+    std::transform(stages.begin(), stages.end(), legend.begin(),
+                   [](Stage stage) { return fmt::format("{} {}", letter_of(stage), name_of(stage)); });
     return out + painted(fmt::format(" {:<{}} {}\n", "", name_width, fmt::join(legend, ", ")), Tone::dim, style);
 }
 

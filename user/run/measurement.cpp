@@ -62,7 +62,7 @@ std::uint64_t Measurement::slices() const {
 // The part of a run that falls to a slice; the counts of all traced ones add up to the whole.
 Stretch Measurement::part(bool traced, std::uint64_t slice) const {
     std::uint64_t slices = this->slices();
-    Stretch part{options_.warmup, std::nullopt, options_.duration / slices, traced};
+    Stretch part{options_.warmup, std::nullopt, options_.duration / static_cast<std::int64_t>(slices), traced};
     if (options_.count)
         part.count = *options_.count * (slice + 1) / slices - *options_.count * slice / slices;
     if (traced)
@@ -77,7 +77,7 @@ Stretch Measurement::part(bool traced, std::uint64_t slice) const {
 
 Result<void> Measurement::run_untraced(std::uint64_t slice, std::uint64_t pieces) {
     Stretch piece = part(false, slice);
-    piece.duration /= pieces;
+    piece.duration /= static_cast<std::int64_t>(pieces);
     if (piece.count)
         piece.count = std::max<std::uint64_t>(*piece.count / pieces, options_.load.flows);
     return session_->load().run(piece).map([&](const StretchResult &result) { gap_.merge(result.rtt); });

@@ -94,7 +94,10 @@ INSTANTIATE_TEST_SUITE_P(
         Misuse{{"compare", "host", "veth", "--precision", "nan"}, "range"},
         Misuse{{"compare", "host", "veth", "--seed", "-1"}, "range"},
         Misuse{{"compare", "host", "veth", "--setup", "nat=true"}, "does not begin with one of host=, veth="},
-        Misuse{{"compare", "host", "veth", "--setup", "veth"}, "does not begin with"},
+        Misuse{{"compare", "host", "veth", "--setup", "veth"}, "does not begin with"}, Misuse{{"rr"}, "subcommand"},
+        Misuse{{"rr", "run"}, "server is required"}, Misuse{{"rr", "serve", "--port", "0"}, "range"},
+        Misuse{{"rr", "run", "host", "--port", "65536"}, "range"},
+        Misuse{{"rr", "run", "host", "-c", "3", "--flows", "4"}, "at least one transaction"},
         Misuse{{"diff", "a.json"}, "after is required"}, Misuse{{"diff", "a", "b", "--fail-over", "-1"}, "range"}));
 
 TEST(CommandLine, ReadsAComparison) {
@@ -111,6 +114,19 @@ TEST(CommandLine, ReadsAComparison) {
     EXPECT_DOUBLE_EQ(compare.run.untraced_share, 1);
     EXPECT_EQ(std::get<CompareCommand>(*parse({"compare", "host", "veth"})).compare.run.duration,
               std::chrono::milliseconds(300));
+}
+
+TEST(CommandLine, ReadsTheLoadAlone) {
+    Result<Command> command =
+        parse({"rr", "run", "host", "--flows", "3", "-c", "30", "--request", "7", "--port", "99"});
+    ASSERT_TRUE(command) << command.error().text();
+    const RrOptions &rr = std::get<RrRunCommand>(*command).rr;
+    EXPECT_EQ(rr.server, "host");
+    EXPECT_EQ(rr.flows, 3);
+    EXPECT_EQ(rr.count, 30);
+    EXPECT_EQ(rr.request_bytes, 7);
+    EXPECT_EQ(rr.port, 99);
+    EXPECT_EQ(std::get<RrServeCommand>(*parse({"rr", "serve"})).server.port, 12866);
 }
 
 TEST(CommandLine, ReadsADiff) {

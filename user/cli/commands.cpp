@@ -106,6 +106,31 @@ Exit execute(const DiffCommand &command) {
     return result->over.empty() ? Exit::good : Exit::regressed;
 }
 
+Exit execute(const RrServeCommand &command) {
+    StopSignals stop;
+    Result<void> served = serve_rr(command.server, stop.requested(), [](const std::string &where) {
+        (void)print(fmt::format("serving TCP_RR at {}, until Ctrl-C\n", where));
+    });
+    return served ? Exit::good : failed(served.error());
+}
+
+Exit execute(const RrRunCommand &command) {
+    Result<ResultFile> file = ResultFile::open(command.output.file);
+    if (!file)
+        return failed(file.error());
+    StopSignals stop;
+    ProgressLine progress(command.output);
+    progress.show("asking");
+    Result<RrResult> result = run_rr(command.rr, stop.requested());
+    progress.clear();
+    if (!result)
+        return failed(result.error());
+    result->environment = read_environment();
+    if (Result<void> published = publish(command.output, *file, *result); !published)
+        return failed(published.error());
+    return Exit::good;
+}
+
 Exit execute(const FeaturesCommand &command) {
     if (Result<void> allowed = check_privileges(needs_of_features()); !allowed)
         return failed(allowed.error());

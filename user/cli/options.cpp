@@ -143,6 +143,7 @@ private:
         add_output_options(app_);
         describe_compare();
         describe_diff();
+        describe_rr();
 
         features_ = app_.add_subcommand("features", "which hook each station gets on this kernel, and why");
         add_hook_option(*features_);
@@ -167,7 +168,8 @@ private:
         lab_down_ = lab_->add_subcommand("down", "remove the kept lab");
         lab_gc_ = lab_->add_subcommand("gc", "remove what crashed runs left behind; never a living one's");
         app_.require_subcommand(0, 1);
-        for (CLI::App *sub : {diff_, features_, report_, lab_, lab_up_, lab_exec_, lab_down_, lab_gc_})
+        for (CLI::App *sub :
+             {diff_, rr_, rr_serve_, rr_run_, features_, report_, lab_, lab_up_, lab_exec_, lab_down_, lab_gc_})
             sub->footer("");
     }
 
@@ -245,21 +247,38 @@ private:
         add_output_options(*diff_);
     }
 
-    // How the load is, and what is seen of it.
-    void add_load_options(CLI::App &app, double &seconds, const std::string &duration_text) {
+    void describe_rr() {
+        rr_ = app_.add_subcommand("rr", "the load generator alone, for two real machines");
+        rr_->require_subcommand(1);
+        auto add_port = [](CLI::App &app, std::uint16_t &port) {
+            app.add_option("--port", port, "TCP port of the server")
+                ->type_name("N")
+                ->check(within(std::uint16_t{1}, std::uint16_t{UINT16_MAX}))
+                ->capture_default_str();
+        };
+        rr_serve_ = rr_->add_subcommand("serve", "answer until Ctrl-C");
+        rr_serve_->add_option("--listen", rr_serve_command_.server.address, "name or address (default: all)")
+            ->type_name("ADDRESS");
+        add_port(*rr_serve_, rr_serve_command_.server.port);
+        rr_run_ = rr_->add_subcommand("run", "send requests to a machine where `vethtrace rr serve` runs");
+        rr_run_->add_option("server", rr_run_command_.rr.server, "its name or address")->required();
+        add_port(*rr_run_, rr_run_command_.rr.port);
+        add_traffic_options(*rr_run_, words_.duration, "how long, in seconds");
+        add_output_options(*rr_run_);
+    }
+
+    // How much traffic, and of what kind.
+    void add_traffic_options(CLI::App &app, double &seconds, const std::string &duration_text) {
         LoadOptions &load = run_.run.load;
-        app.add_option("--topology", words_.topology, "where the peer is: another machine, or a second container")
-            ->check(CLI::IsMember({"wire", "local"}))
-            ->capture_default_str();
         CLI::Option *duration = app.add_option("-d,--duration", seconds, duration_text)
                                     ->type_name("SECONDS")
                                     ->check(within(0.01, longest_seconds))
                                     ->capture_default_str();
-        app.add_option("-c,--count", words_.count, "how many transactions to trace, instead of a duration")
+        app.add_option("-c,--count", words_.count, "how many transactions, instead of a duration")
             ->type_name("N")
             ->check(within(std::uint64_t{1}, most_transactions))
             ->excludes(duration);
-        app.add_option("--warmup", run_.run.warmup, "transactions before each slice of the run, not counted")
+        app.add_option("--warmup", run_.run.warmup, "transactions before each slice of it, not counted")
             ->type_name("N")
             ->check(within(std::uint64_t{0}, most_transactions))
             ->capture_default_str();
@@ -275,12 +294,20 @@ private:
             ->type_name("BYTES")
             ->check(within(std::uint32_t{1}, most_bytes))
             ->capture_default_str();
-        app.add_option("--cpus", words_.cpus, "CPUs of client and server, as in 0,1 (default: both on the last one)")
-            ->type_name("CLIENT,SERVER");
         app.add_option("--timeout", words_.timeout, "seconds to wait for an answer before giving up")
             ->type_name("SECONDS")
             ->check(within(0.1, longest_seconds))
             ->capture_default_str();
+    }
+
+    // The load of a lab, and what is seen of it.
+    void add_load_options(CLI::App &app, double &seconds, const std::string &duration_text) {
+        app.add_option("--topology", words_.topology, "where the peer is: another machine, or a second container")
+            ->check(CLI::IsMember({"wire", "local"}))
+            ->capture_default_str();
+        add_traffic_options(app, seconds, duration_text);
+        app.add_option("--cpus", words_.cpus, "CPUs of client and server, as in 0,1 (default: both on the last one)")
+            ->type_name("CLIENT,SERVER");
         app.add_option("--sample", run_.run.sample, "follow one transaction in so many")
             ->type_name("N")
             ->check(within(std::uint32_t{1}, most_sample))
@@ -315,7 +342,8 @@ private:
 
     Result<Command> finish_early() {
         // CLI11 knows which subcommand's help was asked for.
-        for (CLI::App *sub : {lab_up_, lab_exec_, lab_down_, lab_gc_, lab_, features_, report_, compare_, diff_})
+        for (CLI::App *sub : {lab_up_, lab_exec_, lab_down_, lab_gc_, lab_, features_, report_, compare_, diff_,
+                              rr_serve_, rr_run_, rr_})
             if (sub->parsed())
                 return Command(ShowText{sub->help("vethtrace")});
         return Command(ShowText{app_.help()});
@@ -335,6 +363,8 @@ private:
         }
         if (diff_->parsed())
             return diff_command();
+        if (rr_->parsed())
+            return rr_command();
         Result<Denied> denied = Denied::parse(words_.no_hook);
         if (!denied)
             return tl::unexpected(denied.error());
@@ -345,12 +375,9 @@ private:
         return compare_->parsed() ? compare_command() : run_command();
     }
 
-    Result<void> set_load(Denied denied) {
+    Result<void> set_traffic(double seconds) {
         RunOptions &run = run_.run;
-        run.topology = *topology_named(words_.topology);
-        run.denied = std::move(denied);
-        run.duration = std::chrono::duration_cast<std::chrono::nanoseconds>(
-            std::chrono::duration<double>(compare_->parsed() ? words_.stretch : words_.duration));
+        run.duration = std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(seconds));
         run.load.timeout =
             std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::duration<double>(words_.timeout));
         if (words_.count != 0)
@@ -358,6 +385,15 @@ private:
         if (run.count && *run.count < run.load.flows)
             return misuse(fmt::format("--count {} with --flows {}", *run.count, run.load.flows),
                           "each flow needs at least one transaction");
+        return {};
+    }
+
+    Result<void> set_load(Denied denied) {
+        RunOptions &run = run_.run;
+        run.topology = *topology_named(words_.topology);
+        run.denied = std::move(denied);
+        if (Result<void> set = set_traffic(compare_->parsed() ? words_.stretch : words_.duration); !set)
+            return set;
         return set_cpus(words_.cpus, run.load);
     }
 
@@ -416,6 +452,26 @@ private:
         return Command(diff_command_);
     }
 
+    Result<Command> rr_command() {
+        if (rr_serve_->parsed()) {
+            rr_serve_command_.output = output_;
+            return Command(rr_serve_command_);
+        }
+        if (Result<void> set = set_traffic(words_.duration); !set)
+            return tl::unexpected(set.error());
+        const RunOptions &run = run_.run;
+        RrOptions &rr = rr_run_command_.rr;
+        rr.flows = run.load.flows;
+        rr.request_bytes = run.load.request_bytes;
+        rr.response_bytes = run.load.response_bytes;
+        rr.warmup = run.warmup;
+        rr.count = run.count;
+        rr.duration = run.duration;
+        rr.timeout = run.load.timeout;
+        rr_run_command_.output = output_;
+        return Command(rr_run_command_);
+    }
+
     Result<Command> lab_command() {
         lab_command_.mode = *mode_named(words_.mode);
         lab_command_.command_line = lab_exec_->remaining();
@@ -440,6 +496,9 @@ private:
     CLI::App *lab_up_ = nullptr;
     CLI::App *compare_ = nullptr;
     CLI::App *diff_ = nullptr;
+    CLI::App *rr_ = nullptr;
+    CLI::App *rr_serve_ = nullptr;
+    CLI::App *rr_run_ = nullptr;
     CLI::Option *seed_ = nullptr;
     CLI::Option *fail_over_ = nullptr;
     CLI::App *lab_exec_ = nullptr;
@@ -451,6 +510,8 @@ private:
     RunCommand run_;
     CompareCommand compare_command_;
     DiffCommand diff_command_;
+    RrServeCommand rr_serve_command_;
+    RrRunCommand rr_run_command_;
     ReportCommand report_command_;
     LabCommand lab_command_;
 };

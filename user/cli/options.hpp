@@ -5,6 +5,7 @@
 
 #include "core/diff.hpp"
 #include "core/error.hpp"
+#include "load/rr.hpp"
 #include "run/compare.hpp"
 #include "run/run.hpp"
 
@@ -41,6 +42,16 @@ struct DiffCommand {
     OutputOptions output;
 };
 
+struct RrServeCommand {
+    RrServerOptions server;
+    OutputOptions output;
+};
+
+struct RrRunCommand {
+    RrOptions rr;
+    OutputOptions output;
+};
+
 struct FeaturesCommand {
     Denied denied;
     OutputOptions output;
@@ -64,8 +75,8 @@ struct ShowText {
     std::string text;
 };
 
-using Command =
-    std::variant<RunCommand, CompareCommand, DiffCommand, FeaturesCommand, ReportCommand, LabCommand, ShowText>;
+using Command = std::variant<RunCommand, CompareCommand, DiffCommand, RrServeCommand, RrRunCommand, FeaturesCommand,
+                             ReportCommand, LabCommand, ShowText>;
 
 [[nodiscard]] Result<Command> parse_command_line(int argc, const char *const *argv);
 

@@ -117,6 +117,14 @@ struct LoadResult {
     [[nodiscard]] std::uint64_t followed() const { return followed_rtt.count(); }
 };
 
+// What TCP_RR between two machines measured.
+struct RrResult {
+    Environment environment; // of the client
+    std::string server;
+    LoadResult load; // without CPUs, and nothing of it was followed
+    bool interrupted = false;
+};
+
 // One moment of a single transaction, followed from send to receive.
 struct TimelineMark {
     Station station;

@@ -4,6 +4,7 @@
 #include "core/fd.hpp"
 #include "lab/netns.hpp"
 #include "load/clock.hpp"
+#include "load/messages.hpp"
 #include "privileges/privileges.hpp"
 
 #include <algorithm>
@@ -111,36 +112,6 @@ Result<Fd> connect_to(const std::string &host, std::uint32_t flow, std::chrono::
     if (Result<void> set = set_connect_timeout(client.get(), none); !set)
         return tl::unexpected(set.error());
     return client;
-}
-
-// False at the end of the connection, on a timeout or an error; errno tells which (0: the end).
-bool receive_all(int socket, char *buffer, std::size_t size) {
-    while (size > 0) {
-        ssize_t got = recv(socket, buffer, size, 0);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0) {
-            if (got == 0)
-                errno = 0;
-            return false;
-        }
-        buffer += got;
-        size -= static_cast<std::size_t>(got);
-    }
-    return true;
-}
-
-bool send_all(int socket, const char *buffer, std::size_t size) {
-    while (size > 0) {
-        ssize_t put = send(socket, buffer, size, MSG_NOSIGNAL);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0)
-            return false;
-        buffer += put;
-        size -= static_cast<std::size_t>(put);
-    }
-    return true;
 }
 
 // ---- threads

@@ -354,6 +354,18 @@ Json to_json(const DiffResult &result) {
             {"warnings", result.warnings}};
 }
 
+Json to_json(const RrResult &result) {
+    Json load = load_json(result.load);
+    for (const char *of_a_lab : {"cpus", "sample", "followed"})
+        load.erase(of_a_lab);
+    return {{"schema", "vethtrace.rr/1"},
+            {"tool", tool_json(result.environment)},
+            {"environment", environment_json(result.environment)},
+            {"server", result.server},
+            {"load", std::move(load)},
+            {"interrupted", result.interrupted}};
+}
+
 Json to_json(const std::vector<Choice> &choices, const Environment &environment) {
     Json ladders = Json::array();
     for (const Choice &choice : choices) {

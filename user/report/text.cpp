@@ -95,10 +95,10 @@ std::string ledger_line(const RunResult &result) {
                        ledger.explained_ratio * 100);
 }
 
-std::string rtt_line(const RunResult &result) {
-    const Histogram &rtt = result.load.rtt;
-    double seconds = static_cast<double>(result.load.duration_ns) / ns_per_s;
-    double rate = seconds > 0 ? static_cast<double>(result.load.transactions) / seconds : 0;
+std::string rtt_line(const LoadResult &load) {
+    const Histogram &rtt = load.rtt;
+    double seconds = static_cast<double>(load.duration_ns) / ns_per_s;
+    double rate = seconds > 0 ? static_cast<double>(load.transactions) / seconds : 0;
     constexpr double most_rate = 1e12; // a stored result may say anything
     return fmt::format(" rtt       mean {}  min {}  p50 {}  p90 {}  p99 {}  p99.9 {}  max {}   {} transactions/s\n",
                        rtt.mean() ? duration_text(*rtt.mean()) : "-", optional_text(rtt.min()),
@@ -211,7 +211,7 @@ std::string to_text(const RunResult &result, const TextStyle &style) {
     if (style.verbosity >= 0) {
         out += painted(heading(result), Tone::strong, style) + "\n";
         out += hop_rows(result, style);
-        out += rtt_line(result);
+        out += rtt_line(result.load);
         out += ledger_line(result);
         out += softirq_line(result);
         out += cost_line(result);
@@ -227,6 +227,18 @@ std::string to_text(const RunResult &result, const TextStyle &style) {
     for (const std::string &warning : result.warnings)
         out += painted("  ! ", Tone::bad, style) + warning + "\n";
     return out;
+}
+
+std::string to_text(const RrResult &result, const TextStyle &style) {
+    const LoadResult &load = result.load;
+    std::string out;
+    if (style.verbosity >= 0)
+        out += painted(fmt::format("vethtrace {}  TCP_RR {}/{} byte, {} flow{} to {}  {} transactions",
+                                   result.environment.tool, load.request_bytes, load.response_bytes, load.flows,
+                                   load.flows == 1 ? "" : "s", result.server, count_text(load.transactions)),
+                       Tone::strong, style) +
+               "\n";
+    return out + rtt_line(load);
 }
 
 std::string to_text(const std::vector<Choice> &choices, const Environment &environment, const TextStyle &style) {

@@ -19,5 +19,6 @@ namespace vethtrace {
 
 [[nodiscard]] std::string to_text(const CompareResult &result, const TextStyle &style);
 [[nodiscard]] std::string to_text(const DiffResult &result, const TextStyle &style);
+[[nodiscard]] std::string to_text(const RrResult &result, const TextStyle &style);
 
 } // namespace vethtrace

@@ -42,6 +42,8 @@ void stored(std::string_view text) {
         *result);
     Result<Stored> again = parse_stored("fuzz", once);
     require(again.has_value());
+    Result<DiffResult> nothing = diff({"before", *result}, {"after", *again}, {.threshold = 0.01, .allowed = 0.05});
+    require(nothing.has_value() && is_plain(to_text(*nothing, wide)) && !to_text(to_json(*nothing), false).empty());
     require(std::visit([](const auto &which) { return to_text(to_json(which), false); }, *again) == once);
 }
 

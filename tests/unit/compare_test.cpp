@@ -273,7 +273,8 @@ TEST(Comparison, IsRefusedWhereItsPartsDoNotFit) {
     };
     const std::vector<Spoiled> cases = {
         {"/rounds", 19, "has not as many rounds"},
-        {"/level", 1, "is not between 0 and 1"},
+        {"/level", 1, "is not between 0.5 and 0.9999"},
+        {"/level", 0.9999999999999999, "is not between 0.5 and 0.9999"},
         {"/samples/1/label", "macvlan", "is not the mode of its run"},
         {"/samples/1/rounds/0/stages", {{"teleport", 1}}, "is of no stage"},
         {"/samples/0/rounds/0/untraced_rtt_mean_ns", "fast", "untraced_rtt_mean_ns is string"},

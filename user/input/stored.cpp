@@ -443,8 +443,10 @@ CompareResult read_comparison(const Node &document) {
     Node plan = document["plan"];
     result.plan = {plan["rounds"].count(), plan["seed"].count(), plan["precision"].ratio(), plan["threshold"].ratio()};
     result.level = document["level"].ratio();
-    if (!(result.level > 0 && result.level < 1))
-        document["level"].refuse("is not between 0 and 1");
+    constexpr double least_level = 0.5;
+    constexpr double most_level = 0.9999; // any nearer to 1 a quantile can overflow
+    if (!(result.level >= least_level && result.level <= most_level))
+        document["level"].refuse("is not between 0.5 and 0.9999");
     std::vector<Node> runs = document["runs"].items();
     std::vector<Node> samples = document["samples"].items();
     if (runs.size() != samples.size() || runs.size() < 2) {

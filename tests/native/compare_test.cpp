@@ -4,6 +4,7 @@
 #include "native/native.hpp"
 
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -45,14 +46,33 @@ bool has_ipvlan() {
                .status == 0;
 }
 
-TEST_F(Compare, FindsVethSlowerThanHost) {
+const Json &stage_of(const Json &delta, const std::string &name) {
+    static const Json none;
+    for (const Json &stage : delta["stages"])
+        if (stage["stage"] == name)
+            return stage;
+    return none;
+}
+
+// How much slower, and whether that is certain, is a matter for the deterministic machine (tests/vm/compare_test.cpp);
+// on a machine that does other things as well it must not be asserted.
+TEST_F(Compare, SaysWhatItsRoundsSay) {
     Json json = compare_json(short_rounds({"host", "veth"}, "8"));
     ASSERT_TRUE(json.is_object());
     EXPECT_TRUE(json["valid"]) << json["warnings"];
     EXPECT_EQ(json["rounds"], 8);
     EXPECT_EQ(json["baseline"], "host");
     const Json &delta = json["deltas"][0];
-    EXPECT_EQ(delta["verdict"], "slower") << delta["rtt"];
+    double rtt = delta["rtt"]["delta_ns"];
+    double low = delta["rtt"]["ci95"][0];
+    double high = delta["rtt"]["ci95"][1];
+    EXPECT_NEAR((low + high) / 2, rtt, 0.1);
+    bool matters = (low > 0 || high < 0) && std::abs(rtt) >= 0.01 * delta["against_rtt_mean_ns"].get<double>();
+    EXPECT_EQ(delta["verdict"], !matters ? "indistinguishable" : rtt > 0 ? "slower" : "faster");
+    EXPECT_EQ(stage_of(delta, "host_forward")["mode_hops"], 2);
+    EXPECT_TRUE(stage_of(delta, "host_forward")["against_ns"].is_null()) << "mode host does not forward";
+    EXPECT_EQ(stage_of(delta, "backlog")["mode_hops"], 4);
+    EXPECT_EQ(stage_of(delta, "backlog")["against_hops"], 2);
     double sum = delta["unexplained"]["delta_ns"];
     for (const Json &stage : delta["stages"])
         sum += stage["delta_ns"].get<double>();

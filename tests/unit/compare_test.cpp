@@ -133,7 +133,7 @@ TEST(Comparison, FindsADifferenceAndItsStages) {
 }
 
 TEST(Comparison, AddsUp) {
-    const Delta &delta = comparison(200, 100).deltas.front();
+    Delta delta = comparison(200, 100).deltas.front();
     double sum = delta.unexplained.mean;
     for (const StageDelta &stage : delta.stages)
         sum += stage.delta.mean;

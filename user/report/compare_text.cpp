@@ -136,10 +136,12 @@ std::string table(const CompareResult &result, const TextStyle &style) {
     out += unexplained + "\n";
     out += painted(sum_row(result, "= RTT, untraced", &Round::untraced_rtt_ns, &Delta::rtt), Tone::strong, style);
     out += sum_row(result, "  RTT, traced", &Round::traced_rtt_ns, &Delta::traced);
-    return out + painted(fmt::format(" {:<{}}  means of {} rounds, without the cost of tracing; ±: 95 %; *: certain "
-                                     "with regard to the number of stages (Holm)\n",
-                                     "", name_width, result.rounds),
-                         Tone::dim, style);
+    return out +
+           painted(fmt::format(
+                       " {:<{}}  means of {} rounds, without the cost of tracing; ±: 95 %, over all looks; *: certain "
+                       "with regard to the number of stages (Holm)\n",
+                       "", name_width, result.rounds),
+                   Tone::dim, style);
 }
 
 // ---- bars

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "core/watch.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace vethtrace {
+
+namespace {
+
+using namespace layout;
+
+constexpr std::array<std::string_view, 5> kind_names = {"container", "netns", "process", "interface", "host"};
+constexpr std::array<std::string_view, 2> flow_names = {"out", "in"};
+constexpr std::array<std::string_view, 4> grouping_names = {"container", "interface", "cpu", "direction"};
+
+// The enumerator whose name stands at that place.
+template<typename Enum, std::size_t size>
+std::optional<Enum> find_name(const std::array<std::string_view, size> &names, std::string_view name) {
+    auto known = std::find(names.begin(), names.end(), name);
+    return known == names.end() ? std::nullopt : std::optional(static_cast<Enum>(known - names.begin()));
+}
+
+Stage qdisc_stage(role role) {
+    switch (role) {
+    case ROLE_UPLINK:
+        return Stage::uplink_qdisc;
+    case ROLE_BRIDGE:
+        return Stage::bridge;
+    default:
+        return Stage::qdisc;
+    }
+}
+
+Stage stage_to_device(Station from, Station to, bool bridged) {
+    point before = point_of(from);
+    switch (point_of(to)) {
+    case POINT_QUEUE:
+        if (before == POINT_XMIT) // a device on top of another: macvlan and ipvlan, or a bridge and its port
+            return role_of(from) == ROLE_BRIDGE ? Stage::bridge : Stage::device_xmit;
+        if (before == POINT_RECEIVE)
+            return bridged && role_of(from) == ROLE_HOST ? Stage::bridge : Stage::host_forward;
+        break;
+    case POINT_XMIT:
+        if (before == POINT_QUEUE && role_of(from) == role_of(to))
+            return qdisc_stage(role_of(to));
+        break;
+    case POINT_NETIF_RX:
+        if (before == POINT_XMIT)
+            return Stage::device_xmit;
+        break;
+    case POINT_GRO:
+        if (before == POINT_XMIT)
+            return Stage::backlog;
+        break;
+    case POINT_RECEIVE:
+        if (before == POINT_NETIF_RX)
+            return Stage::backlog;
+        if (before == POINT_GRO)
+            return Stage::gro;
+        if (before == POINT_RECEIVE && role_of(to) == ROLE_BRIDGE)
+            return Stage::bridge;
+        break;
+    case POINTS:
+        break;
+    }
+    return Stage::unforeseen;
+}
+
+} // namespace
+
+std::string_view name_of(TargetKind kind) {
+    return kind_names.at(static_cast<std::size_t>(kind));
+}
+
+std::optional<TargetKind> target_kind_named(std::string_view name) {
+    return find_name<TargetKind>(kind_names, name);
+}
+
+std::string_view name_of(Flow flow) {
+    return flow_names.at(static_cast<std::size_t>(flow));
+}
+
+std::optional<Flow> flow_named(std::string_view name) {
+    return find_name<Flow>(flow_names, name);
+}
+
+std::string_view name_of(Grouping grouping) {
+    return grouping_names.at(static_cast<std::size_t>(grouping));
+}
+
+std::optional<Grouping> grouping_named(std::string_view name) {
+    return find_name<Grouping>(grouping_names, name);
+}
+
+Stage stage_of_hop(Station from, Station to, bool bridged) {
+    if (is_at_device(to))
+        return is_at_device(from) ? stage_to_device(from, to, bridged) : Stage::unforeseen;
+    auto moment = static_cast<layout::moment>((to.id - FIRST_END_STATION) % MOMENTS);
+    if (moment == MOMENT_APP_RECV)
+        return Stage::wakeup;
+    return moment == MOMENT_APP_SEND ? Stage::unforeseen : Stage::stack_rx;
+}
+
+bool WatchConservation::balanced() const {
+    constexpr std::uint64_t one_in = 1000;
+    std::uint64_t more = std::max(entered, accounted());
+    std::uint64_t less = std::min(entered, accounted());
+    return more - less <= entered / one_in;
+}
+
+} // namespace vethtrace

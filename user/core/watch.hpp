@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// What `watch` sees of a node's own traffic: targets, and windows of time with all that happened in them. The live
+// view, the JSON lines of `vethtrace.watch/1` and the advice are views of these.
+#pragma once
+
+#include "core/histogram.hpp"
+#include "core/stations.hpp"
+#include "core/ways.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <sys/types.h>
+#include <vector>
+
+namespace vethtrace {
+
+// ---- what is watched
+
+enum class TargetKind { container, netns, process, interface, host };
+[[nodiscard]] std::string_view name_of(TargetKind kind);
+[[nodiscard]] std::optional<TargetKind> target_kind_named(std::string_view name);
+
+// A device on the way of a target's packets.
+struct WatchedDevice {
+    std::uint32_t netns = 0; // the inode number of the network namespace that it is in
+    int ifindex = 0;
+    std::string name;
+    layout::role role = layout::ROLE_ELSEWHERE;
+    bool is_last = false; // what it transmits leaves this machine, or at least what is watched of it
+
+    friend bool operator==(const WatchedDevice &, const WatchedDevice &) = default;
+};
+
+// A network namespace, as seen from outside, with the name under which people know it.
+struct Target {
+    TargetKind kind = TargetKind::netns;
+    std::string name;                   // "web-1"; an identifier's first 12 digits, a namespace's name, or "pid 4711"
+    std::string runtime;                // "docker", "containerd", "podman", "cri-o"; empty: not a container's
+    std::string container_id;           // full length; empty: not a container
+    std::string pod;                    // "default/web-5d9"; empty: not in a pod, or not known
+    std::uint32_t netns = 0;            // inode number; what tells one target from another
+    pid_t pid = 0;                      // a process in it; 0: none
+    std::optional<Mode> mode;           // how it is connected; null: by nothing that is known here
+    std::vector<WatchedDevice> devices; // its own and the host's ends of them
+
+    friend bool operator==(const Target &, const Target &) = default;
+};
+
+// Which way a packet goes, as its target sees it.
+enum class Flow { out, in };
+[[nodiscard]] std::string_view name_of(Flow flow);
+[[nodiscard]] std::optional<Flow> flow_named(std::string_view name);
+
+// ---- a window of time
+
+// A hop of the packets of one target in one direction. `bridged`: the target is connected to a bridge.
+[[nodiscard]] Stage stage_of_hop(Station from, Station to, bool bridged);
+
+enum class Grouping { container, interface, cpu, direction };
+[[nodiscard]] std::string_view name_of(Grouping grouping);
+[[nodiscard]] std::optional<Grouping> grouping_named(std::string_view name);
+
+struct WatchSeries {
+    std::string target; // its name; empty: of no target (yet)
+    Flow flow = Flow::out;
+    Station from;
+    Station to;
+    Stage stage = Stage::unforeseen;
+    std::string group; // with --by interface or cpu, which; else empty
+    Histogram time;    // of this window; counts are of followed packets, so times `sample` for all
+};
+
+struct WatchDrop {
+    std::string target; // empty: it is not known whose packet it was
+    Flow flow = Flow::out;
+    Station last;       // where the packet was seen last
+    std::string reason; // the kernel's, or consumed_reason
+    std::uint64_t count = 0;
+};
+
+struct PacketMark {
+    Station station;
+    Nanoseconds since_first = 0;
+    int cpu = 0;
+    std::uint32_t pid = 0; // the task that held the CPU then
+    std::string comm;
+    std::string context;     // "process", or how its NET_RX run came about: "inline", "ksoftirqd", "other"
+    std::uint32_t queue = 0; // packets in the qdisc or the backlog there, bytes in the socket's backlog
+};
+
+// A single packet with its whole way.
+struct SlowPacket {
+    std::string target;
+    Flow flow = Flow::out;
+    std::string protocol; // "tcp", "udp", "icmp", or its number
+    std::string source;   // "10.0.0.2:4711", "[fd00::2]:80"
+    std::string destination;
+    std::uint32_t bytes = 0;
+    Nanoseconds total = 0;
+    std::vector<PacketMark> marks;
+};
+
+// What the node as a whole did in the window, from /proc/net/softnet_stat and /proc/stat.
+struct NodeCounters {
+    struct Cpu {
+        int id = 0;
+        std::uint64_t net_rx_runs = 0; // that received a watched packet
+        std::uint64_t ksoftirqd_runs = 0;
+        std::uint64_t packets = 0;         // all that its NET_RX processed
+        std::uint64_t time_squeezed = 0;   // NET_RX stopped with packets left
+        std::uint64_t backlog_dropped = 0; // the backlog was full
+    };
+    std::vector<Cpu> cpus;
+};
+
+struct WatchConservation {
+    std::uint64_t entered = 0;
+    std::uint64_t completed = 0;
+    std::uint64_t dropped = 0;
+    std::uint64_t merged = 0;    // by GRO into others
+    std::uint64_t segmented = 0; // ended in segments
+    std::uint64_t consumed = 0;  // ended before their last station, without being dropped
+    std::uint64_t stale = 0;     // died unseen
+    std::uint64_t evicted = 0;
+    std::uint64_t crowded_out = 0; // could not be followed; not among `entered`
+    std::uint64_t in_flight = 0;
+
+    [[nodiscard]] std::uint64_t accounted() const {
+        return completed + dropped + merged + segmented + consumed + stale + evicted + in_flight;
+    }
+    [[nodiscard]] bool balanced() const;
+};
+
+struct WatchWindow {
+    std::uint64_t number = 0;                    // from 1
+    std::chrono::system_clock::time_point begun; // by the wall clock, for people only
+    Nanoseconds duration_ns = 0;                 // by the monotonic clock
+    std::uint32_t sample = 1;                    // one packet in so many was followed
+    double overhead = 0;                         // part of its time that the busiest CPU spent in tracing
+    Grouping grouping = Grouping::container;
+    std::vector<WatchSeries> series;
+    std::vector<WatchDrop> drops;
+    std::vector<SlowPacket> slowest; // the slowest first
+    NodeCounters node;
+    WatchConservation conservation;    // since the beginning
+    std::uint64_t series_dropped = 0;  // hops that found no place for their series
+    std::uint64_t slow_suppressed = 0; // packets beyond --slower-than that were not printed
+    std::vector<std::string> notes;    // "web-1 has come", "web-2 is gone"
+    std::size_t targets = 0;
+};
+
+// One piece of advice, with the numbers that it rests on.
+struct Advice {
+    std::string rule;     // "ksoftirqd"
+    std::string what;     // one sentence
+    std::string evidence; // the numbers
+    std::string setting;  // what to look at
+    std::string page;     // docs/advice.md#ksoftirqd
+};
+
+// By named rules, over the latest window and those before it (the oldest first). Empty when the numbers carry none.
+[[nodiscard]] std::vector<Advice> advise(const std::vector<WatchWindow> &windows);
+
+} // namespace vethtrace

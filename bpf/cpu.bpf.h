@@ -23,6 +23,9 @@ struct {
 // A deliberate mistake, set by tests only.
 const volatile __u32 mutation = MUTATION_NONE;
 
+// A node's own traffic is watched (watch.bpf.h); there is neither a lab nor a load.
+const volatile bool watching;
+
 static __always_inline struct cpu_area *this_cpu(void) {
     u32 id = bpf_get_smp_processor_id();
     struct cpu_area *cpu = bpf_map_lookup_elem(&cpus, &id);

@@ -45,14 +45,14 @@ static __always_inline void unlock_pair(u32 *count) {
     __sync_fetch_and_add(count, -1);
 }
 
-// The address of an skb as a number. The verifier allows no arithmetic on a trusted pointer, but it allows to store it
-// and to load what was stored; far cheaper than bpf_probe_read_kernel(). Another event on this CPU may come between
-// the two and store its own: then it is not ours, and 0 says so. The comparison is written in assembler because a
-// compiler that knows the two to be equal goes on with the pointer.
-static __always_inline u64 address_of(struct cpu_area *cpu, struct sk_buff *skb) {
+// The address of an skb, or a socket, as a number. The verifier allows no arithmetic on a trusted pointer, but it
+// allows to store it and to load what was stored; far cheaper than bpf_probe_read_kernel(). Another event on this CPU
+// may come between the two and store its own: then it is not ours, and 0 says so. The comparison is written in
+// assembler because a compiler that knows the two to be equal goes on with the pointer.
+static __always_inline u64 address_of(struct cpu_area *cpu, const void *skb) {
     u64 address;
 
-    *(struct sk_buff *volatile *)&cpu->scratch = skb;
+    *(const void *volatile *)&cpu->scratch = skb;
     address = *(volatile u64 *)&cpu->scratch;
     asm volatile goto("if %0 != %1 goto %l[interrupted]" ::"r"(address), "r"(skb)::interrupted);
     return address;
@@ -91,6 +91,15 @@ static __always_inline void forget(struct cpu_area *cpu, u64 skb) {
     count(cpu, TALLY_STALE);
 }
 
+// Nothing is lost with that slot: its packet has been delivered, or turned out to be of no target for long.
+static __always_inline bool is_spare(const struct slot *slot, u64 now) {
+    enum { UNCLAIMED_NS = 10000000 };
+
+    if (!watching)
+        return false;
+    return slot->timeline & SLOT_DELIVERED || (!slot->flow && now - slot->when > UNCLAIMED_NS);
+}
+
 // A place for a packet that has none.
 static __always_inline struct slot *take(struct cpu_area *cpu, u64 skb, u64 now) {
     struct slot_pair *pair = pair_of(skb);
@@ -101,6 +110,10 @@ static __always_inline struct slot *take(struct cpu_area *cpu, u64 skb, u64 now)
     if (!pair->slot[0].skb)
         return &pair->slot[0];
     if (!pair->slot[1].skb)
+        return &pair->slot[1];
+    if (is_spare(&pair->slot[0], now))
+        return &pair->slot[0];
+    if (is_spare(&pair->slot[1], now))
         return &pair->slot[1];
     older = pair->slot[0].when < pair->slot[1].when ? &pair->slot[0] : &pair->slot[1];
     if (now - older->when > SLOT_ABANDONED_NS) {

@@ -26,8 +26,9 @@ typedef _Bool bool;
 enum { false, true };
 
 // From include/uapi/linux/bpf.h, which cannot be included beside these types.
-enum bpf_map_type { BPF_MAP_TYPE_ARRAY = 2 };
+enum bpf_map_type { BPF_MAP_TYPE_HASH = 1, BPF_MAP_TYPE_ARRAY = 2, BPF_MAP_TYPE_RINGBUF = 27 };
 enum { BPF_F_MMAPABLE = 1 << 10 };
+enum { BPF_NOEXIST = 1 };
 
 // From include/linux/interrupt.h
 enum { NET_RX_SOFTIRQ = 3 };
@@ -46,9 +47,22 @@ typedef struct {
     struct net *net;
 } possible_net_t;
 
+struct qdisc_skb_head {
+    u32 qlen;
+};
+
+struct Qdisc {
+    struct qdisc_skb_head q;
+};
+
+struct netdev_queue {
+    struct Qdisc *qdisc;
+};
+
 struct net_device {
     int ifindex;
     possible_net_t nd_net;
+    struct netdev_queue *_tx;
 };
 
 typedef struct {
@@ -58,11 +72,15 @@ typedef struct {
 struct sock_common {
     __be16 skc_dport;
     u16 skc_num;
+    possible_net_t skc_net;
     atomic64_t skc_cookie;
 };
 
 struct sock {
     struct sock_common __sk_common;
+    struct {
+        int len;
+    } sk_backlog;
 };
 
 struct tcp_sock {
@@ -73,9 +91,16 @@ struct sk_buff {
     struct net_device *dev;
     struct sock *sk;
     unsigned int len;
+    u16 queue_mapping;
     u16 transport_header;
+    u16 network_header;
     unsigned char *head;
     unsigned char *data;
+    unsigned int end; // an offset, on every kernel of 64 bits
+};
+
+struct skb_shared_info {
+    unsigned short gso_size;
 };
 
 struct tcphdr {

@@ -166,6 +166,12 @@ enum tally {
     TALLY_NEGATIVE,       // an interval below zero: clocks of two CPUs disagree
     TALLY_EDGE_OVERFLOW,  // more different edges than there are places
     TALLY_INTERRUPTED,    // another event came between two instructions of this one: not recorded
+    TALLY_FILTERED,       // watch: of a packet that is not asked for
+    TALLY_NOT_IP,         // watch
+    TALLY_CONSUMED,       // watch: ended before its last station, without being dropped
+    TALLY_DROPPED,        // watch: of those that are somebody's
+    TALLY_DROPS_OVERFLOW, // watch: more kinds of drops than there are places
+    TALLY_SUPPRESSED,     // watch: slower than it may be, but too many were told already
     TALLY_NET_RX_RAISED,
     TALLY_NET_RX_RUNS,
     TALLY_NET_RX_INLINE,    // at local_bh_enable, in the task that sent the packet
@@ -204,13 +210,17 @@ struct cpu_area {
     __u64 scratch; // see address_of() in vethtrace.bpf.c
     __u64 events;  // all tracing events on this CPU; its number above EVENT_COUNT_BITS
     __u32 cpu;
-    __u32 sample_limit; // see is_sampled(); set by user space, the same for all CPUs
-    __u32 edges_used;   // the first EDGES - FIRST_EDGE edges between stations find a place
-    __u32 chance;       // the state of a generator of pseudo-random numbers
-    __u32 orphans;      // messages whose skb ended here and that may go on in another
-    __u64 gro;          // the skb that GRO has in hand, if it is followed ...
-    __u32 gro_way;      // ... and the flow that it belongs to, times 2, plus the end that sent it
-    __u32 unused;
+    __u32 sample_limit;  // see is_sampled(); set by user space, the same for all CPUs
+    __u32 edges_used;    // the first EDGES - FIRST_EDGE edges between stations find a place
+    __u32 chance;        // the state of a generator of pseudo-random numbers
+    __u32 orphans;       // messages whose skb ended here and that may go on in another
+    __u64 gro;           // the skb that GRO has in hand, if it is followed ...
+    __u32 gro_way;       // ... and the flow that it belongs to, times 2, plus the end that sent it
+    __u32 told;          // watch: packets told one by one ...
+    __u64 told_epoch;    // ... in this window
+    __u64 joined_socket; // watch: TCP has begun with a packet for this socket ...
+    __u64 joined_skb;    // ... and this is the packet
+    __u64 arrived_skb;   // watch: the packet that was received last, if it is followed
     struct softirq_state net_rx;
     __u64 tallies[TALLIES];
     __u64 dropped[DROP_REASONS];
@@ -308,6 +318,146 @@ enum { MAX_TIMELINES = 64 };
 
 struct timeline {
     struct timeline_mark at[ENDS][STATIONS]; // by the end that sent the packet
+};
+
+// ---- watch: a node's own traffic
+//
+// A slot then belongs to a packet of a target, which is a number that user space gave to a network namespace: `flow` is
+// the target (0: not known yet), `sender` the direction, `timeline` holds the marks below.
+
+enum watch_flow { WATCH_OUT, WATCH_IN };
+
+enum {
+    SLOT_DELIVERED = 1, // it was received where its way ends; what TCP then does with its skb nobody sees
+    SLOT_SECOND = 2,    // it is with a second target now: one container's packet to another
+};
+
+// A device of a network namespace, or with ifindex 0 the namespace itself.
+VT_INLINE __u64 place_of(__u32 netns, __u32 ifindex) {
+    return (__u64)netns << 32 | ifindex;
+}
+
+struct watched_device {
+    __u32 target; // 0: of none
+    __u8 role;
+    __u8 is_last; // what it transmits is not followed any further
+    __u8 unused[2];
+};
+
+enum { WATCHED_DEVICES = 16384 };
+
+// What is told apart: stretches of one target's packets in one direction, in groups if that is asked for.
+enum watch_group { GROUP_NONE, GROUP_CPU, GROUP_INTERFACE };
+
+struct series_key {
+    __u32 target;
+    __u8 flow;
+    __u8 from;
+    __u8 to;
+    __u8 unused;
+    __u32 group; // 0, the CPU, or the ifindex of the device at `to`
+};
+
+// One of two that take turns, so that user space reads the one that is not written to.
+struct series_max {
+    __u64 epoch;
+    __u64 ns;
+};
+
+// Shared by all CPUs, so changed by atomic instructions, but for the maximum, where a race can lose to another
+// maximum. User space takes differences; the buckets wrap around.
+struct series {
+    __u64 sum; // ns
+    struct series_max max[2];
+    __u32 buckets[BUCKETS];
+    __u32 unused;
+};
+
+struct drop_key {
+    __u32 target;
+    __u16 reason;
+    __u8 flow;
+    __u8 station; // where the packet was seen last
+};
+
+enum { WATCHED_DROPS = 4096 };
+
+// A single packet from station to station. What is asked for are the slowest, and which those are shows at the end.
+struct packet_mark {
+    __u64 when;
+    __u32 pid;
+    __u32 queue; // packets in the qdisc, or bytes in the socket's backlog
+    __u16 cpu;
+    __u8 station;
+    __u8 context; // one of the TALLY_NET_RX contexts if inside a NET_RX run, else 0
+    char comm[16];
+    __u32 unused;
+};
+
+enum { JOURNEY_MARKS = 12 };
+
+struct journey {
+    __u64 skb;
+    __u64 netns; // that of the device where it was received last
+    __u32 target;
+    __u32 second_target;
+    __u32 bytes;
+    __u16 source_port;
+    __u16 dest_port;
+    __u8 source[16]; // IPv4: the first four
+    __u8 dest[16];
+    __u8 flow;
+    __u8 family; // 4 or 6
+    __u8 protocol;
+    __u8 marks;
+    __u8 told; // as one that is slower than it may be
+    __u8 unused[3];
+    __u64 total; // ns from the first mark to the last
+    struct packet_mark at[JOURNEY_MARKS];
+};
+
+// The slowest packets of a window that ended on one CPU; two of them take turns.
+enum { SLOWEST = 8 };
+
+struct slowest {
+    __u64 epoch;
+    __u32 used;
+    __u32 least; // the fastest of them; all are used then
+    struct journey journey[SLOWEST];
+};
+
+// Packets that are told one by one: so many on each CPU and window, the rest is counted.
+enum { TOLD_BYTES = 1 << 18 };
+
+// A socket that has something to read.
+struct readable {
+    __u64 socket; // its address; 0: free
+    __u64 when;
+    __u32 target;
+    __u32 unused;
+};
+
+enum { READABLE_BITS = 12 };
+
+VT_INLINE __u32 readable_index(__u64 socket) {
+    return (__u32)(socket * 0x9e3779b97f4a7c15ULL >> (64 - READABLE_BITS));
+}
+
+struct port_range {
+    __u16 first;
+    __u16 last;
+};
+
+enum { PORT_RANGES = 64 };
+
+// What is followed; zeros let everything through.
+struct watch_filter {
+    __u8 protocol;
+    __u8 peer_family; // 4 or 6
+    __u8 peer_bits;   // of its prefix
+    __u8 port_ranges; // used
+    __u8 peer[16];
+    struct port_range ports[PORT_RANGES];
 };
 
 // ---- deliberate mistakes, so that tests can prove that the checks catch them (see tests/native)

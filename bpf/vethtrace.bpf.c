@@ -13,6 +13,7 @@
 #include "flow.bpf.h"
 #include "in_flight.bpf.h"
 #include "layout.h"
+#include "watch.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -216,9 +217,15 @@ static __noinline struct slot *adopt(struct cpu_area *cpu, u64 address) {
 static __always_inline struct slot *find_or_adopt(struct cpu_area *cpu, u64 address) {
     struct slot *slot = find(address);
 
-    if (!slot && cpu->orphans && address)
+    if (!watching && !slot && cpu->orphans && address)
         return adopt(cpu, address);
     return slot;
+}
+
+// A followed packet of a target is where only packets get to that are still under way.
+static __always_inline void pass(struct cpu_area *cpu, struct slot *slot, u64 place, u32 point) {
+    if (!(slot->timeline & SLOT_DELIVERED))
+        reach(cpu, slot, place, point);
 }
 
 // A followed packet is at a kernel function that takes it as its first argument.
@@ -232,7 +239,11 @@ static __always_inline int at_function(struct sk_buff *skb, u32 point) {
     note_enqueued(cpu, point);
     address = address_of(cpu, skb);
     slot = find_or_adopt(cpu, address);
-    if (slot)
+    if (!slot)
+        return 0;
+    if (watching)
+        pass(cpu, slot, place_of_device(skb->dev), point);
+    else
         arrive(cpu, slot, device_station(role_of(skb->dev), point));
     return 0;
 }
@@ -250,6 +261,10 @@ static __always_inline int at_kprobe(struct sk_buff *skb, u32 point) {
     slot = find_or_adopt(cpu, (u64)skb);
     if (!slot)
         return 0;
+    if (watching) {
+        pass(cpu, slot, read_place_of_device(BPF_CORE_READ(skb, dev)), point);
+        return 0;
+    }
     if (point == POINT_XMIT && slot->station % POINTS == POINT_QUEUE && slot->station < FIRST_END_STATION)
         role = slot->station / POINTS;
     else
@@ -355,6 +370,52 @@ static __always_inline void enter(struct cpu_area *cpu, struct sk_buff *skb, u64
     mark(cpu, slot->timeline, end, station, now);
 }
 
+// How many packets wait in the qdisc that this one is for. 0 also where the kernel counts them for each CPU apart.
+static __always_inline u32 queue_length(struct sk_buff *skb) {
+    u64 queue = (u64)BPF_CORE_READ(skb, dev, _tx) + skb->queue_mapping * bpf_core_type_size(struct netdev_queue);
+
+    return BPF_CORE_READ((struct netdev_queue *)queue, qdisc, q.qlen);
+}
+
+// The same for a packet of whoever. One with a socket was made here and now, unless it has just been through another
+// device, as on its way from a macvlan to its parent.
+static __always_inline void queue_watched(struct cpu_area *cpu, struct sk_buff *skb, u64 address) {
+    u64 place = place_of_device(skb->dev);
+    const struct watched_device *device;
+    struct slot *slot = find(address);
+    bool has_socket = skb->sk;
+    struct beginning at = {};
+
+    if (!address)
+        return;
+    if (slot) {
+        bool routed = !has_socket && slot->station / POINTS == ROLE_UPLINK;
+        bool passed = !has_socket || slot->station % POINTS == POINT_XMIT;
+
+        if (slot->timeline & SLOT_DELIVERED ? routed : passed) {
+            reach(cpu, slot, place, POINT_QUEUE | queue_length(skb) << QUEUE_SHIFT);
+            return;
+        }
+        forget_watched(cpu, address);
+    }
+    device = device_at(place);
+    if (!device || !device->target || (device->role == ROLE_HOST && !has_socket))
+        return;
+    if (!is_watched(cpu)) {
+        count(cpu, TALLY_NOT_SAMPLED);
+        return;
+    }
+    at.skb = address;
+    at.header = (u64)BPF_CORE_READ(skb, head) + skb->network_header;
+    at.place = place;
+    at.target = device->target;
+    at.flow = device->role == ROLE_HOST ? WATCH_IN : WATCH_OUT;
+    at.station = device_station(device->role, POINT_QUEUE);
+    at.bytes = skb->len;
+    at.queue = queue_length(skb);
+    begin(cpu, &at);
+}
+
 SEC("?tp_btf/net_dev_queue")
 int BPF_PROG(net_dev_queue, struct sk_buff *skb)
 {
@@ -367,6 +428,10 @@ int BPF_PROG(net_dev_queue, struct sk_buff *skb)
     if (!cpu)
         return 0;
     address = address_of(cpu, skb);
+    if (watching) {
+        queue_watched(cpu, skb, address);
+        return 0;
+    }
     if (role == entry_role[END_CLIENT]) {
         if (dev->nd_net.net->ns.inum == entry_netns[END_CLIENT])
             enter(cpu, skb, address, END_CLIENT, device_station(role, POINT_QUEUE));
@@ -401,7 +466,9 @@ int BPF_PROG(net_dev_start_xmit, struct sk_buff *skb, struct net_device *dev)
         return 0;
     role = role_of(dev);
     note_enqueued(cpu, POINT_XMIT);
-    if (xmit_by_tracepoint & 1U << role)
+    if (watching)
+        pass(cpu, slot, place_of_device(dev), POINT_XMIT);
+    else if (xmit_by_tracepoint & 1U << role)
         arrive(cpu, slot, device_station(role, POINT_XMIT));
     return 0;
 }
@@ -477,6 +544,15 @@ int BPF_PROG(napi_gro_receive_entry, struct sk_buff *skb)
     slot = find_or_adopt(cpu, address);
     if (!slot)
         return 0;
+    if (watching) {
+        if (slot->station % POINTS == POINT_XMIT) {
+            pass(cpu, slot, place_of_device(skb->dev), POINT_GRO);
+            cpu->gro = address;
+        } else {
+            forget_watched(cpu, address); // a driver's new packet at an old address
+        }
+        return 0;
+    }
     arrive(cpu, slot, device_station(role_of(skb->dev), POINT_GRO));
     // What it is merged into can be on its way to the next station before GRO says so.
     cpu->gro = address;
@@ -498,7 +574,7 @@ int BPF_PROG(napi_gro_receive_exit, int result)
     cpu->gro = 0;
     if ((u32)result != bpf_core_enum_value(enum gro_result, GRO_MERGED) &&
         (u32)result != bpf_core_enum_value(enum gro_result, GRO_MERGED_FREE)) {
-        flow = flow_by_index(cpu->gro_way >> 1);
+        flow = watching ? NULL : flow_by_index(cpu->gro_way >> 1);
         if (flow)
             found(cpu, &flow->way[cpu->gro_way & 1]);
     } else if (slot) {
@@ -620,6 +696,46 @@ int BPF_PROG(softirq_exit, unsigned int vector)
 
 // ---- receive: the packet enters its device's receive path
 
+// A packet of whoever is received. At a device of the host that is no target's it may have come from another machine,
+// or from a container that is not watched; whose it is will show.
+static __always_inline void receive_watched(struct cpu_area *cpu, struct sk_buff *skb, u64 address) {
+    u64 place = place_of_device(skb->dev);
+    const struct watched_device *device = device_at(place);
+    struct slot *slot = find(address);
+    struct beginning at = {};
+
+    cpu->arrived_skb = 0;
+    if (!address)
+        return;
+    if (slot) {
+        bool is_up_a_bridge = device && device->role == ROLE_BRIDGE;
+
+        if (!(slot->timeline & SLOT_DELIVERED) && (slot->flow || is_up_a_bridge)) {
+            if (!cpu->net_rx.handled)
+                handle(cpu, slot);
+            reach(cpu, slot, place, POINT_RECEIVE);
+            return;
+        }
+        forget_watched(cpu, address);
+    }
+    if (!device || (device->role != ROLE_UPLINK && device->role != ROLE_ELSEWHERE))
+        return;
+    if (!is_watched(cpu)) {
+        count(cpu, TALLY_NOT_SAMPLED);
+        return;
+    }
+    at.skb = address;
+    at.header = (u64)BPF_CORE_READ(skb, data);
+    at.place = place;
+    at.target = device->target;
+    at.flow = WATCH_IN;
+    at.station = device_station(device->role, POINT_RECEIVE);
+    at.bytes = skb->len;
+    at.marks = device->target ? SLOT_DELIVERED : 0;
+    begin(cpu, &at);
+    cpu->arrived_skb = address;
+}
+
 SEC("?tp_btf/netif_receive_skb")
 int BPF_PROG(netif_receive_skb, struct sk_buff *skb)
 {
@@ -630,6 +746,10 @@ int BPF_PROG(netif_receive_skb, struct sk_buff *skb)
     if (!cpu)
         return 0;
     address = address_of(cpu, skb);
+    if (watching) {
+        receive_watched(cpu, skb, address);
+        return 0;
+    }
     slot = find_or_adopt(cpu, address);
     if (!slot)
         return 0;
@@ -670,6 +790,29 @@ static __always_inline void deliver(struct cpu_area *cpu, struct flow *flow, u32
     flow->end[end].ready_seq = way->seq;
 }
 
+// A socket of whoever has something to read: the packet that TCP has just begun with, or for UDP the one that was just
+// received.
+static __always_inline void watched_data_ready(struct cpu_area *cpu, const struct sock *sk, u16 port) {
+    u64 socket = address_of(cpu, sk);
+    struct slot *slot;
+    u32 queue;
+
+    if (cpu->joined_socket == socket) {
+        slot = find(cpu->joined_skb);
+    } else {
+        slot = find(cpu->arrived_skb);
+        if (slot &&
+            !claim_for_socket(cpu, slot, ports_of(port, 0), BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum)))
+            return;
+    }
+    cpu->joined_socket = 0;
+    cpu->arrived_skb = 0;
+    if (!slot)
+        return;
+    queue = BPF_CORE_READ(sk, sk_backlog.len);
+    deliver_watched(cpu, slot, socket, MOMENT_DATA_READY | queue << QUEUE_SHIFT);
+}
+
 // Called when bytes have become readable: is the stream complete up to the last byte of the message?
 static __always_inline int data_ready(const struct sock *sk, const struct socket_name *name) {
     struct cpu_area *cpu = this_cpu();
@@ -678,6 +821,10 @@ static __always_inline int data_ready(const struct sock *sk, const struct socket
 
     if (!cpu)
         return 0;
+    if (watching) {
+        watched_data_ready(cpu, sk, name->port);
+        return 0;
+    }
     flow = flow_of(name, end);
     if (!flow)
         return 0;
@@ -713,6 +860,25 @@ int BPF_KPROBE(sock_def_readable_kprobe, const struct sock *sk)
     return data_ready(sk, &name);
 }
 
+// TCP begins with a packet for this socket. Where data_ready is hooked, it follows, unless nothing has become readable.
+static __always_inline void watched_tcp_rcv(struct cpu_area *cpu, struct sock *sk, struct sk_buff *skb,
+                                            const struct socket_name *name) {
+    u64 address = address_of(cpu, skb), socket;
+    struct slot *slot = find(address);
+    struct payload payload;
+
+    if (!slot ||
+        !claim_for_socket(cpu, slot, ports_of(name->port, name->peer_port), sk->__sk_common.skc_net.net->ns.inum))
+        return;
+    socket = address_of(cpu, sk);
+    if (sees_data_ready) {
+        cpu->joined_socket = socket;
+        cpu->joined_skb = address;
+    } else if (read_payload(skb, &payload) && payload.bytes) {
+        deliver_watched(cpu, slot, socket, MOMENT_TCP_RCV);
+    }
+}
+
 // The last rung sees the packet a little earlier, when TCP begins with it; its station has a name of its own.
 SEC("?tp_btf/tcp_probe")
 int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
@@ -725,6 +891,10 @@ int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
 
     if (!cpu)
         return 0;
+    if (watching) {
+        watched_tcp_rcv(cpu, sk, skb, &name);
+        return 0;
+    }
     flow = flow_of(&name, end);
     if (!flow || !read_payload(skb, &payload) || !payload.bytes)
         return 0;
@@ -733,7 +903,37 @@ int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
     return 0;
 }
 
+// ---- app_recv: the application has read; only for traffic that is not the load's, which tells by itself
+
+SEC("?tp_btf/sock_recv_length")
+int BPF_PROG(sock_recv_length, struct sock *sk, int bytes)
+{
+    struct cpu_area *cpu = this_cpu();
+
+    if (cpu && bytes > 0)
+        has_read(cpu, address_of(cpu, sk));
+    return 0;
+}
+
+// For TCP only, but on older kernels, too.
+SEC("?tp_btf/tcp_rcv_space_adjust")
+int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
+{
+    struct cpu_area *cpu = this_cpu();
+
+    if (cpu)
+        has_read(cpu, address_of(cpu, sk));
+    return 0;
+}
+
 // ---- the way ends early
+
+// Is that one packet for the network card that is several on the wire?
+static __always_inline bool is_gso(struct sk_buff *skb) {
+    const struct skb_shared_info *info = (const void *)(BPF_CORE_READ(skb, head) + BPF_CORE_READ(skb, end));
+
+    return BPF_CORE_READ(info, gso_size);
+}
 
 static __always_inline void drop(struct sk_buff *skb, u32 reason) {
     struct cpu_area *cpu = this_cpu();
@@ -744,6 +944,12 @@ static __always_inline void drop(struct sk_buff *skb, u32 reason) {
     slot = find(address_of(cpu, skb));
     if (!slot)
         return;
+    if (watching) {
+        if (reason >= DROP_UNNAMED && reason != DROP_CONSUMED)
+            reason = DROP_UNNAMED;
+        end_early(cpu, slot, reason, reason == DROP_CONSUMED && is_gso(skb));
+        return;
+    }
     if (mutation == MUTATION_ONE_PAIR)
         slot->skb = 1; // an address that no packet has
     else if (mutation != MUTATION_WRONG_JOIN && mutation != MUTATION_DEATH_UNSEEN)

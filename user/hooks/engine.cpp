@@ -2,93 +2,17 @@
 #include "hooks/engine.hpp"
 
 #include "core/result.hpp"
-#include "privileges/privileges.hpp"
-#include "vethtrace.skel.h"
+#include "hooks/object.hpp"
+#include "hooks/programs.hpp"
+#include "hooks/shared_array.hpp"
 
 #include <algorithm>
-#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <chrono>
-#include <cstdarg>
-#include <cstdio>
-#include <cstdlib>
-#include <fmt/format.h>
-#include <fstream>
-#include <sys/mman.h>
-#include <thread>
+#include <optional>
 
 namespace vethtrace {
 
-namespace {
-
 using namespace layout;
-
-// libbpf explains itself through a callback. What it says is kept for the error message of whoever called it.
-thread_local std::string libbpf_said;
-
-int keep_what_libbpf_says(libbpf_print_level level, const char *format, va_list arguments) {
-    if (level != LIBBPF_WARN)
-        return 0;
-    // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): libbpf has called va_start
-    char *line = nullptr;
-    if (vasprintf(&line, format, arguments) >= 0)
-        libbpf_said += line;
-    std::free(line);
-    return 0;
-}
-
-tl::unexpected<Error> libbpf_failed(const std::string &object, int code) {
-    if (libbpf_said.find("bpf_probe_read") != std::string::npos && (code == -EINVAL || code == -EPERM))
-        return fail_errno(object, code, "kernel lockdown \"confidentiality\" lets no program read kernel memory here");
-    constexpr std::size_t enough = 1000; // the verifier's log is long, and the reason stands at its end
-    if (libbpf_said.size() > enough)
-        libbpf_said.erase(0, libbpf_said.find('\n', libbpf_said.size() - enough) + 1);
-    return fail_errno(object, code, libbpf_said.empty() ? "" : "libbpf says:\n" + libbpf_said);
-}
-
-struct Destroy {
-    void operator()(vethtrace_bpf *skeleton) const { vethtrace_bpf__destroy(skeleton); }
-    void operator()(bpf_link *link) const { bpf_link__destroy(link); }
-};
-
-// The kernel cleans up some ticks after a hook was given back. What is measured before that is no untraced load: on 7.3
-// a kprobe is still passed (1.4 us more in a round trip of 35 us), and freed tracepoints cost 1 %.
-constexpr std::chrono::milliseconds until_hooks_are_gone(20);
-
-// The elements of a mappable array, shared with the kernel.
-template<typename T>
-class SharedArray {
-public:
-    SharedArray() = default;
-    SharedArray(const SharedArray &) = delete;
-    SharedArray &operator=(const SharedArray &) = delete;
-    ~SharedArray() {
-        if (!elements_.empty())
-            munmap(elements_.data(), bytes(elements_.size()));
-    }
-
-    Result<void> map(const bpf_map *map) {
-        static_assert(sizeof(T) % 8 == 0, "the kernel rounds an element up to 8 bytes");
-        std::size_t count = bpf_map__max_entries(map);
-        void *address = mmap(nullptr, bytes(count), PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
-        if (address == MAP_FAILED)
-            return fail_errno(fmt::format("mapping of {}", bpf_map__name(map)), errno);
-        elements_ = {static_cast<T *>(address), count};
-        return {};
-    }
-
-    [[nodiscard]] std::span<T> elements() const { return elements_; }
-
-private:
-    static std::size_t bytes(std::size_t count) {
-        auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-        return (count * sizeof(T) + page - 1) / page * page;
-    }
-
-    std::span<T> elements_;
-};
-
-} // namespace
 
 class Engine::Implementation {
 public:
@@ -96,57 +20,27 @@ public:
         : options_(options), drop_reasons_(std::move(drop_reasons)) {}
 
     Result<void> load(const std::vector<Choice> &choices) {
-        libbpf_said.clear();
-        libbpf_set_print(keep_what_libbpf_says);
-        RaisedPrivileges raised(Purpose::tracing);
-        skeleton_.reset(vethtrace_bpf__open());
-        if (!skeleton_)
-            return libbpf_failed("BPF object", errno);
+        Result<Programs> programs = Programs::open();
+        if (!programs)
+            return tl::unexpected(programs.error());
+        programs_.emplace(std::move(*programs));
         set_constants(choices);
         set_sizes();
-        if (Result<void> selected = select(choices); !selected)
-            return selected;
-        if (int code = vethtrace_bpf__load(skeleton_.get()); code != 0)
-            return libbpf_failed("loading of the BPF programs", code);
-        return cpus_.map(skeleton_->maps.cpus)
-            .and_then([&] { return slots_.map(skeleton_->maps.slots); })
-            .and_then([&] { return flows_.map(skeleton_->maps.flows); })
-            .and_then([&] { return timelines_.map(skeleton_->maps.timelines); })
+        const auto &maps = programs_->object().maps;
+        return programs_->load(choices)
+            .and_then([&] { return cpus_.map(maps.cpus); })
+            .and_then([&] { return slots_.map(maps.slots); })
+            .and_then([&] { return flows_.map(maps.flows); })
+            .and_then([&] { return timelines_.map(maps.timelines); })
             .map([&] { prepare_areas(); });
     }
 
-    Result<void> attach() {
-        libbpf_said.clear();
-        bool kprobes = std::any_of(selected_.begin(), selected_.end(),
-                                   [](const Selected &selected) { return selected.rung.kind == HookKind::kprobe; });
-        RaisedPrivileges raised(kprobes ? Purpose::kprobes : Purpose::tracing);
-        for (const Selected &selected : selected_) {
-            std::unique_ptr<bpf_link, Destroy> link(
-                selected.rung.kind == HookKind::kprobe
-                    ? bpf_program__attach_kprobe(selected.program, false, selected.rung.target.c_str())
-                    : bpf_program__attach(selected.program));
-            if (!link)
-                return libbpf_failed("attaching to " + selected.rung.text(), errno);
-            links_.push_back(std::move(link));
-        }
-        return {};
-    }
-
-    void detach() {
-        links_.clear();
-        std::this_thread::sleep_for(until_hooks_are_gone);
-    }
+    [[nodiscard]] Programs &programs() { return *programs_; }
+    [[nodiscard]] const Programs &programs() const { return *programs_; }
 
     void set_sample(std::uint32_t one_in) {
         for (cpu_area &cpu : cpus_.elements())
             cpu.sample_limit = sample_limit(one_in);
-    }
-
-    [[nodiscard]] std::vector<int> programs() const {
-        std::vector<int> descriptors;
-        for (const Selected &selected : selected_)
-            descriptors.push_back(bpf_program__fd(selected.program));
-        return descriptors;
     }
 
     Notes notes() {
@@ -155,7 +49,6 @@ public:
     }
 
     [[nodiscard]] Snapshot snapshot() const {
-        RaisedPrivileges raised(Purpose::tracing); // to ask what the kernel has suppressed
         Snapshot snapshot;
         std::map<std::uint32_t, std::size_t> known; // by edge_place()
         for (const cpu_area &cpu : cpus_.elements()) {
@@ -180,24 +73,18 @@ public:
                 snapshot.tallies.at(i) += cpu.tallies[i];
             for (std::size_t i = 0; i < DROP_REASONS; ++i)
                 if (cpu.dropped[i] != 0)
-                    snapshot.dropped[reason_name(i)] += cpu.dropped[i];
+                    snapshot.dropped[drop_reason_name(drop_reasons_, i)] += cpu.dropped[i];
         }
         for (const slot_pair &pair : slots_.elements())
             for (const slot &slot : pair.slot)
                 snapshot.in_flight += slot.skb != 0 ? 1 : 0;
-        for (const Selected &selected : selected_)
-            snapshot.missed[selected.rung.program] = missed_by(selected.program);
+        snapshot.missed = programs_->missed();
         return snapshot;
     }
 
 private:
-    struct Selected {
-        Rung rung;
-        bpf_program *program;
-    };
-
     void set_constants(const std::vector<Choice> &choices) {
-        auto &constants = *skeleton_->rodata;
+        auto &constants = *programs_->object().rodata;
         for (end sender : {END_CLIENT, END_SERVER}) {
             constants.entry_role[sender] = role_of(options_.way.entry(sender));
             constants.entry_netns[sender] = options_.netns.at(sender);
@@ -220,30 +107,9 @@ private:
     }
 
     void set_sizes() {
-        bpf_map__set_max_entries(skeleton_->maps.cpus, static_cast<__u32>(libbpf_num_possible_cpus()));
-        bpf_map__set_max_entries(skeleton_->maps.flows, options_.flows);
-        bpf_map__set_max_entries(skeleton_->maps.timelines, std::max(options_.timelines, 1U));
-    }
-
-    Result<void> select(const std::vector<Choice> &choices) {
-        for (const Choice &choice : choices) {
-            if (!choice.used)
-                continue;
-            const Rung &rung = *choice.used;
-            bool again = std::any_of(selected_.begin(), selected_.end(),
-                                     [&](const Selected &selected) { return selected.rung.program == rung.program; });
-            if (again)
-                continue;
-            bpf_program *program = bpf_object__find_program_by_name(skeleton_->obj, rung.program.c_str());
-            if (program == nullptr)
-                return fail(rung.program, "there is no such BPF program");
-            bpf_program__set_autoload(program, true);
-            if (rung.kind == HookKind::fentry)
-                if (int code = bpf_program__set_attach_target(program, 0, rung.target.c_str()); code != 0)
-                    return libbpf_failed(rung.text(), code);
-            selected_.push_back({rung, program});
-        }
-        return {};
+        bpf_map__set_max_entries(programs_->object().maps.cpus, static_cast<__u32>(libbpf_num_possible_cpus()));
+        bpf_map__set_max_entries(programs_->object().maps.flows, options_.flows);
+        bpf_map__set_max_entries(programs_->object().maps.timelines, std::max(options_.timelines, 1U));
     }
 
     // The edges of the way come first, in its order; BPF adds what nobody foresaw.
@@ -279,33 +145,13 @@ private:
         return moment == MOMENT_APP_SEND || moment == MOMENT_APP_RECV;
     }
 
-    [[nodiscard]] std::string reason_name(std::size_t reason) const {
-        if (reason == DROP_CONSUMED)
-            return std::string(consumed_reason);
-        if (reason == DROP_UNNAMED)
-            return "UNNAMED";
-        if (reason < drop_reasons_.size() && !drop_reasons_[reason].empty())
-            return drop_reasons_[reason];
-        return fmt::format("REASON_{}", reason);
-    }
-
-    static std::uint64_t missed_by(const bpf_program *program) {
-        bpf_prog_info info = {};
-        __u32 size = sizeof(info);
-        if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) != 0)
-            return 0;
-        return info.recursion_misses;
-    }
-
     EngineOptions options_;
     std::vector<std::string> drop_reasons_;
-    std::unique_ptr<vethtrace_bpf, Destroy> skeleton_;
+    std::optional<Programs> programs_;
     SharedArray<cpu_area> cpus_;
     SharedArray<slot_pair> slots_;
     SharedArray<flow> flows_;
     SharedArray<timeline> timelines_;
-    std::vector<Selected> selected_;
-    std::vector<std::unique_ptr<bpf_link, Destroy>> links_; // go before the programs
 };
 
 Engine::Engine(std::unique_ptr<Implementation> implementation) : implementation_(std::move(implementation)) {}
@@ -321,11 +167,11 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions &options, const
 }
 
 Result<void> Engine::attach() {
-    return implementation_->attach();
+    return implementation_->programs().attach();
 }
 
 void Engine::detach() {
-    implementation_->detach();
+    implementation_->programs().detach();
 }
 
 void Engine::set_sample(std::uint32_t one_in) {
@@ -333,7 +179,7 @@ void Engine::set_sample(std::uint32_t one_in) {
 }
 
 std::vector<int> Engine::programs() const {
-    return implementation_->programs();
+    return implementation_->programs().descriptors();
 }
 
 Notes Engine::notes() {

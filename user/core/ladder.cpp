@@ -103,6 +103,33 @@ void add_once(std::vector<Ladder> &ladders, Ladder ladder) {
         ladders.push_back(std::move(ladder));
 }
 
+// When NET_RX ran, and which packets ended early.
+void add_softirqs_and_ends(std::vector<Ladder> &ladders) {
+    add_once(ladders, only_tracepoint("softirq_raise", "softirq_raise", "when NET_RX was asked for"));
+    add_once(ladders, only_tracepoint("softirq_entry", "softirq_entry", "when NET_RX began"));
+    add_once(ladders, only_tracepoint("softirq_exit", "softirq_exit", "when NET_RX ended"));
+    add_once(ladders, only_tracepoint("drop", "kfree_skb", "packets that are dropped, and why"));
+    add_once(ladders, only_tracepoint("consume", "consume_skb", "packets that end before their last station"));
+}
+
+Ladder queue_ladder() {
+    return only_tracepoint("queue", "net_dev_queue", "packets that enter a device's qdisc");
+}
+
+void add_gro(std::vector<Ladder> &ladders) {
+    add_once(ladders, only_tracepoint("gro", "napi_gro_receive_entry", "packets that a NAPI poll hands to GRO"));
+    add_once(ladders, only_tracepoint("merged", "napi_gro_receive_exit", "packets that GRO merges"));
+}
+
+Ladder receive_ladder() {
+    return only_tracepoint("receive", "netif_receive_skb", "packets that leave the backlog");
+}
+
+Ladder optional(Ladder ladder) {
+    ladder.required = false;
+    return ladder;
+}
+
 } // namespace
 
 std::string_view name_of(HookKind kind) {
@@ -120,22 +147,33 @@ std::string Rung::text() const {
 
 std::vector<Ladder> ladders_for(const Way &way) {
     std::vector<Ladder> ladders;
-    add_once(ladders, only_tracepoint("queue", "net_dev_queue", "packets that enter a device's qdisc"));
+    add_once(ladders, queue_ladder());
     for (const Step &step : way.steps())
         if (is_at_device(step.station) && point_of(step.station) == POINT_XMIT)
             add_once(ladders, xmit_ladder(way.kind_of(role_of(step.station))));
     add_once(ladders, netif_rx_ladder());
-    if (row_of(way.mode()).through_napi) {
-        add_once(ladders, only_tracepoint("gro", "napi_gro_receive_entry", "packets that a NAPI poll hands to GRO"));
-        add_once(ladders, only_tracepoint("merged", "napi_gro_receive_exit", "packets that GRO merges"));
-    }
-    add_once(ladders, only_tracepoint("receive", "netif_receive_skb", "packets that leave the backlog"));
+    if (row_of(way.mode()).through_napi)
+        add_gro(ladders);
+    add_once(ladders, receive_ladder());
     add_once(ladders, data_ready_ladder());
-    add_once(ladders, only_tracepoint("softirq_raise", "softirq_raise", "when NET_RX was asked for"));
-    add_once(ladders, only_tracepoint("softirq_entry", "softirq_entry", "when NET_RX began"));
-    add_once(ladders, only_tracepoint("softirq_exit", "softirq_exit", "when NET_RX ended"));
-    add_once(ladders, only_tracepoint("drop", "kfree_skb", "packets that are dropped, and why"));
-    add_once(ladders, only_tracepoint("consume", "consume_skb", "packets that end before their last station"));
+    add_softirqs_and_ends(ladders);
+    return ladders;
+}
+
+std::vector<Ladder> ladders_for_watching() {
+    std::vector<Ladder> ladders = {
+        queue_ladder(),
+        only_tracepoint("xmit", "net_dev_start_xmit", "transmit of any device"),
+        netif_rx_ladder(),
+    };
+    add_gro(ladders);
+    ladders.push_back(receive_ladder());
+    ladders.push_back(optional(only_tracepoint("tcp_rcv", "tcp_probe", "which packet TCP has for which socket")));
+    ladders.push_back(optional(data_ready_ladder()));
+    ladders.push_back(optional({"app_recv",
+                                "when the application has read",
+                                {tracepoint("sock_recv_length"), tracepoint("tcp_rcv_space_adjust")}}));
+    add_softirqs_and_ends(ladders);
     return ladders;
 }
 
@@ -145,6 +183,8 @@ std::vector<Ladder> all_ladders() {
         if (Result<Way> way = Way::of(row.mode, Topology::wire))
             for (Ladder &ladder : ladders_for(*way))
                 add_once(ladders, std::move(ladder));
+    for (Ladder &ladder : ladders_for_watching())
+        add_once(ladders, std::move(ladder));
     return ladders;
 }
 

@@ -39,7 +39,9 @@ struct Ladder {
 
 // What must be hooked for the stations of a way, and for softirqs and drops.
 [[nodiscard]] std::vector<Ladder> ladders_for(const Way &way);
-// For all modes; each ladder once.
+// For a node's own traffic: whatever devices it has, so their transmit is seen by the tracepoint.
+[[nodiscard]] std::vector<Ladder> ladders_for_watching();
+// For all modes and for watching; each ladder once.
 [[nodiscard]] std::vector<Ladder> all_ladders();
 
 // The ladder by which a station at a device is seen; null for the moments of the application, which need no hook.

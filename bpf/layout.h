@@ -391,7 +391,7 @@ struct packet_mark {
     __u8 station;
     __u8 context; // one of the TALLY_NET_RX contexts if inside a NET_RX run, else 0
     char comm[16];
-    __u32 unused;
+    __u32 ifindex; // of the device; 0: in the socket
 };
 
 enum { JOURNEY_MARKS = 12 };

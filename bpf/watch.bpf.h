@@ -176,8 +176,8 @@ static __always_inline struct journey *journey_of(const struct slot *slot) {
     return bpf_map_lookup_elem(&journeys, &index);
 }
 
-static __always_inline void mark_journey(struct cpu_area *cpu, struct journey *journey, u32 station, u64 now,
-                                         u32 queue) {
+static __always_inline void mark_journey(struct cpu_area *cpu, struct journey *journey, u32 station, u32 ifindex,
+                                         u64 now, u32 queue) {
     u32 marks = journey->marks;
     struct packet_mark *mark;
 
@@ -189,6 +189,7 @@ static __always_inline void mark_journey(struct cpu_area *cpu, struct journey *j
     mark->queue = queue;
     mark->cpu = cpu->cpu;
     mark->station = station;
+    mark->ifindex = ifindex;
     mark->context = cpu->net_rx.context;
     bpf_get_current_comm(mark->comm, sizeof(mark->comm));
     journey->marks = marks + 1;
@@ -408,7 +409,7 @@ static __noinline int begin(struct cpu_area *cpu, struct beginning *at) {
     journey->flow = at->flow;
     journey->marks = 0;
     journey->told = 0;
-    mark_journey(cpu, journey, at->station, now, at->queue);
+    mark_journey(cpu, journey, at->station, (u32)at->place, now, at->queue);
     if (at->target) {
         count(cpu, TALLY_ENTERED);
         if (at->marks & SLOT_DELIVERED)
@@ -432,16 +433,30 @@ static __always_inline u32 station_of(const struct slot *slot, u32 role, u32 poi
     return device_station(role, point);
 }
 
-// A device of another target than the packet's: the first one's part of the way ends here.
-static __always_inline void change_target(struct cpu_area *cpu, struct slot *slot, struct journey *journey,
-                                          u32 target) {
-    if (slot->flow) {
-        slot->timeline |= SLOT_SECOND;
-        journey->second_target = target;
-    } else {
-        journey->target = target;
-        count(cpu, TALLY_ENTERED);
+// A packet from outside turns out to be that target's, and so does the way that it has come.
+static __noinline int claim(struct cpu_area *cpu, struct slot *slot, struct journey *journey, u32 target) {
+    struct series_key key;
+    u32 i;
+
+    if (!cpu || !slot || !journey)
+        return 0;
+    for (i = 1; i < JOURNEY_MARKS; i++) {
+        const struct packet_mark *mark = &journey->at[i];
+
+        if (i >= journey->marks)
+            break;
+        key.target = target;
+        key.flow = WATCH_IN;
+        key.from = journey->at[i - 1].station;
+        key.to = mark->station;
+        end_watched_stretch(cpu, &key, mark->ifindex, journey->at[i - 1].when, mark->when);
     }
+    slot->flow = target;
+    slot->sender = WATCH_IN;
+    journey->target = target;
+    journey->flow = WATCH_IN;
+    count(cpu, TALLY_ENTERED);
+    return 0;
 }
 
 enum { QUEUE_SHIFT = 8 };
@@ -468,24 +483,22 @@ static __noinline int reach(struct cpu_area *cpu, struct slot *slot, u64 place, 
         cpu->tallies[TALLY_COMPLETED]--;
     }
 
+    if (target && !slot->flow)
+        claim(cpu, slot, journey, target);
     key.target = slot->flow;
     key.flow = slot->sender;
     key.from = slot->station;
     station = device_station(role, point);
-    if (target && target != slot->flow) {
-        change_target(cpu, slot, journey, target);
-        if (!slot->flow) {
-            key.target = target;
-            key.flow = WATCH_IN;
-            journey->flow = WATCH_IN;
-        }
+    if (target && target != slot->flow) { // of a second one: the first one's part of the way ends here
+        slot->timeline |= SLOT_SECOND;
         slot->flow = target;
         slot->sender = WATCH_IN;
+        journey->second_target = target;
     }
     key.to = key.target == target ? station : station_of(slot, role, point);
     if (key.target)
         end_watched_stretch(cpu, &key, (u32)place, slot->when, now);
-    mark_journey(cpu, journey, station_of(slot, role, point), now, where >> QUEUE_SHIFT);
+    mark_journey(cpu, journey, station_of(slot, role, point), (u32)place, now, where >> QUEUE_SHIFT);
     journey->netns = place >> 32;
 
     slot->when = now;
@@ -532,7 +545,7 @@ static __noinline int deliver_watched(struct cpu_area *cpu, struct slot *slot, u
     key.from = slot->station;
     key.to = station;
     end_watched_stretch(cpu, &key, 0, slot->when, now);
-    mark_journey(cpu, journey, station, now, moment_and_queue >> QUEUE_SHIFT);
+    mark_journey(cpu, journey, station, 0, now, moment_and_queue >> QUEUE_SHIFT);
     judge(cpu, journey);
     readable = readable_of(socket);
     if (readable && (readable->socket != socket || !readable->when)) {
@@ -561,12 +574,8 @@ static __noinline int claim_for_socket(struct cpu_area *cpu, struct slot *slot, 
     target = target_of_netns(netns);
     if (!target)
         return false;
-    slot->flow = target;
-    slot->sender = WATCH_IN;
+    claim(cpu, slot, journey, target);
     slot->timeline |= SLOT_DELIVERED;
-    journey->target = target;
-    journey->flow = WATCH_IN;
-    count(cpu, TALLY_ENTERED);
     count(cpu, TALLY_COMPLETED);
     return true;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "cli/options.hpp"
 
+#include "cli/validators.hpp"
 #include "core/version.hpp"
 #include "run/environment.hpp"
 
@@ -80,19 +81,6 @@ std::string version_text() {
                        VETHTRACE_BPF_COMPILER, VETHTRACE_COMPILER, VETHTRACE_COMPILER_VERSION);
 }
 
-// A range whose bounds are named when they are missed, not in every line of --help. "nan" is in no range.
-template<typename Number>
-CLI::Validator within(Number least, Number most) {
-    return CLI::Validator(
-        [least, most](std::string &word) {
-            Number number = {};
-            if (CLI::detail::lexical_cast(word, number) && number >= least && number <= most)
-                return std::string();
-            return fmt::format("'{}' is not in range {} to {}", word, least, most);
-        },
-        "");
-}
-
 // What the parser writes into, before it becomes a command.
 struct Words {
     std::string mode = "veth";
@@ -144,6 +132,10 @@ private:
         describe_compare();
         describe_diff();
         describe_rr();
+        watch_ = app_.add_subcommand("watch", "a node's own traffic: which hop of which container is slow");
+        watch_parser_.describe(*watch_);
+        add_hook_option(*watch_);
+        add_output_options(*watch_);
 
         features_ = app_.add_subcommand("features", "which hook each station gets on this kernel, and why");
         add_hook_option(*features_);
@@ -342,7 +334,7 @@ private:
 
     Result<Command> finish_early() {
         // CLI11 knows which subcommand's help was asked for.
-        for (CLI::App *sub : {lab_up_, lab_exec_, lab_down_, lab_gc_, lab_, features_, report_, compare_, diff_,
+        for (CLI::App *sub : {lab_up_, lab_exec_, lab_down_, lab_gc_, lab_, features_, report_, compare_, diff_, watch_,
                               rr_serve_, rr_run_, rr_})
             if (sub->parsed())
                 return Command(ShowText{sub->help("vethtrace")});
@@ -368,6 +360,8 @@ private:
         Result<Denied> denied = Denied::parse(words_.no_hook);
         if (!denied)
             return tl::unexpected(denied.error());
+        if (watch_->parsed())
+            return watch_command(std::move(*denied));
         if (features_->parsed())
             return Command(FeaturesCommand{std::move(*denied), output_});
         if (Result<void> set = set_load(std::move(*denied)); !set)
@@ -452,6 +446,13 @@ private:
         return Command(diff_command_);
     }
 
+    Result<Command> watch_command(Denied denied) const {
+        return watch_parser_.plan().map([&](WatchPlan plan) {
+            plan.watch.denied = std::move(denied);
+            return Command(WatchCommand{std::move(plan), output_});
+        });
+    }
+
     Result<Command> rr_command() {
         if (rr_serve_->parsed()) {
             rr_serve_command_.output = output_;
@@ -499,6 +500,7 @@ private:
     CLI::App *rr_ = nullptr;
     CLI::App *rr_serve_ = nullptr;
     CLI::App *rr_run_ = nullptr;
+    CLI::App *watch_ = nullptr;
     CLI::Option *seed_ = nullptr;
     CLI::Option *fail_over_ = nullptr;
     CLI::App *lab_exec_ = nullptr;
@@ -514,6 +516,7 @@ private:
     RrRunCommand rr_run_command_;
     ReportCommand report_command_;
     LabCommand lab_command_;
+    WatchParser watch_parser_;
 };
 
 } // namespace

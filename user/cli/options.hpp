@@ -3,6 +3,7 @@
 // The command line as values. Whatever it holds has been checked: modes are known, numbers in range, CPUs allowed.
 #pragma once
 
+#include "cli/watch_options.hpp"
 #include "core/diff.hpp"
 #include "core/error.hpp"
 #include "load/rr.hpp"
@@ -52,6 +53,11 @@ struct RrRunCommand {
     OutputOptions output;
 };
 
+struct WatchCommand {
+    WatchPlan plan;
+    OutputOptions output;
+};
+
 struct FeaturesCommand {
     Denied denied;
     OutputOptions output;
@@ -75,8 +81,8 @@ struct ShowText {
     std::string text;
 };
 
-using Command = std::variant<RunCommand, CompareCommand, DiffCommand, RrServeCommand, RrRunCommand, FeaturesCommand,
-                             ReportCommand, LabCommand, ShowText>;
+using Command = std::variant<RunCommand, CompareCommand, DiffCommand, RrServeCommand, RrRunCommand, WatchCommand,
+                             FeaturesCommand, ReportCommand, LabCommand, ShowText>;
 
 [[nodiscard]] Result<Command> parse_command_line(int argc, const char *const *argv);
 

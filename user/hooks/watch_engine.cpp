@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "hooks/watch_engine.hpp"
+
+#include "core/fd.hpp"
+#include "hooks/object.hpp"
+#include "hooks/programs.hpp"
+#include "hooks/shared_array.hpp"
+#include "privileges/privileges.hpp"
+
+#include <algorithm>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <cerrno>
+
+namespace vethtrace {
+
+using namespace layout;
+
+namespace {
+
+struct FreeRing {
+    void operator()(ring_buffer *ring) const { ring_buffer__free(ring); }
+};
+
+// Every element of a hash map, in batches. `full_bucket`: a batch must hold what one bucket of the hash has.
+template<typename Key, typename Value>
+Result<void> read_all(int map, const std::function<void(const Key &, const Value &)> &each) {
+    constexpr std::uint32_t full_bucket = 256;
+    std::vector<Key> keys(full_bucket);
+    std::vector<Value> values(full_bucket);
+    std::uint64_t place = 0; // where the next batch begins; only the kernel understands it
+    bool first = true;
+    for (;;) {
+        std::uint32_t count = full_bucket;
+        LIBBPF_OPTS(bpf_map_batch_opts, options);
+        int code =
+            bpf_map_lookup_batch(map, first ? nullptr : &place, &place, keys.data(), values.data(), &count, &options);
+        if (code != 0 && code != -ENOENT)
+            return fail_errno("reading what BPF has gathered", code);
+        for (std::uint32_t i = 0; i < count; ++i)
+            each(keys[i], values[i]);
+        if (code == -ENOENT)
+            return {};
+        first = false;
+    }
+}
+
+} // namespace
+
+class WatchEngine::Implementation {
+public:
+    Implementation(const WatchEngineOptions &options, std::vector<std::string> drop_reasons)
+        : options_(options), drop_reasons_(std::move(drop_reasons)) {}
+
+    Result<void> load(const std::vector<Choice> &choices) {
+        Result<Programs> programs = Programs::open();
+        if (!programs)
+            return tl::unexpected(programs.error());
+        programs_.emplace(std::move(*programs));
+        set_constants(choices);
+        set_sizes();
+        return programs_->load(choices)
+            .and_then([&] { return cpus_.map(maps().cpus); })
+            .and_then([&] { return slots_.map(maps().slots); })
+            .and_then([&] { return slowest_.map(maps().slowest); })
+            .and_then([&] { return open_ring(); })
+            .map([&] { prepare_areas(); });
+    }
+
+    [[nodiscard]] Programs &programs() { return *programs_; }
+    [[nodiscard]] const Programs &programs() const { return *programs_; }
+    [[nodiscard]] vethtrace_bpf &object() const { return programs_->object(); }
+    [[nodiscard]] decltype(vethtrace_bpf::maps) &maps() const { return object().maps; }
+    [[nodiscard]] std::span<cpu_area> cpus() const { return cpus_.elements(); }
+    [[nodiscard]] std::span<slot_pair> slots() const { return slots_.elements(); }
+    [[nodiscard]] std::span<layout::slowest> slowest() const { return slowest_.elements(); }
+    [[nodiscard]] const std::vector<std::string> &drop_reasons() const { return drop_reasons_; }
+
+    void set_sample(std::uint32_t one_in) {
+        for (cpu_area &cpu : cpus())
+            cpu.sample_limit = sample_limit(one_in);
+    }
+
+    void poll_told(const std::function<void(const journey &)> &each) {
+        told_ = &each;
+        ring_buffer__consume(ring_.get());
+        told_ = nullptr;
+    }
+
+    Result<void> count_time(bool on) {
+        if (!on) {
+            statistics_ = Fd();
+            return {};
+        }
+        RaisedPrivileges raised(Purpose::kprobes); // it takes CAP_SYS_ADMIN
+        statistics_ = Fd(bpf_enable_stats(BPF_STATS_RUN_TIME));
+        if (!statistics_)
+            return fail_errno("BPF statistics", errno);
+        return {};
+    }
+
+private:
+    void set_constants(const std::vector<Choice> &choices) {
+        auto &constants = *object().rodata;
+        constants.watching = true;
+        constants.filter = options_.filter;
+        constants.slower_than = options_.slower_than;
+        constants.told_at_most = options_.told_at_most;
+        constants.can_cast = options_.can_cast;
+        constants.sees_data_ready = std::any_of(choices.begin(), choices.end(), [](const Choice &choice) {
+            return choice.ladder.name == "data_ready" && choice.used && choice.used->target != "tcp_probe";
+        });
+    }
+
+    void set_sizes() {
+        auto possible = static_cast<__u32>(libbpf_num_possible_cpus());
+        bpf_map__set_max_entries(maps().cpus, possible);
+        bpf_map__set_max_entries(maps().slowest, possible * 2);
+        bpf_map__set_max_entries(maps().devices, WATCHED_DEVICES);
+        bpf_map__set_max_entries(maps().series, options_.series);
+        bpf_map__set_max_entries(maps().drops, WATCHED_DROPS);
+        bpf_map__set_max_entries(maps().journeys, 2U << PAIR_BITS);
+        bpf_map__set_max_entries(maps().readables, 1U << READABLE_BITS);
+        bpf_map__set_max_entries(maps().told, TOLD_BYTES);
+    }
+
+    void prepare_areas() {
+        std::uint32_t id = 0;
+        for (cpu_area &cpu : cpus()) {
+            cpu.events = std::uint64_t{id} << EVENT_COUNT_BITS;
+            cpu.cpu = id++;
+            for (edge &edge : cpu.edges)
+                edge.time.min = ~0ULL;
+        }
+        set_sample(options_.sample);
+    }
+
+    Result<void> open_ring() {
+        RaisedPrivileges raised(Purpose::tracing);
+        ring_.reset(ring_buffer__new(bpf_map__fd(maps().told), take_told, this, nullptr));
+        if (!ring_)
+            return fail_errno("ring buffer", errno);
+        return {};
+    }
+
+    static int take_told(void *self, void *data, std::size_t size) {
+        const auto *each = static_cast<Implementation *>(self)->told_;
+        if (each != nullptr && size >= sizeof(journey))
+            (*each)(*static_cast<const journey *>(data));
+        return 0;
+    }
+
+    WatchEngineOptions options_;
+    std::vector<std::string> drop_reasons_;
+    std::optional<Programs> programs_;
+    SharedArray<cpu_area> cpus_;
+    SharedArray<slot_pair> slots_;
+    SharedArray<layout::slowest> slowest_;
+    std::unique_ptr<ring_buffer, FreeRing> ring_;
+    const std::function<void(const journey &)> *told_ = nullptr; // during poll_told()
+    Fd statistics_;                                              // the kernel counts time while it is open
+};
+
+WatchEngine::WatchEngine(std::unique_ptr<Implementation> implementation) : implementation_(std::move(implementation)) {}
+
+WatchEngine::~WatchEngine() = default;
+
+Result<std::unique_ptr<WatchEngine>> WatchEngine::load(const WatchEngineOptions &options,
+                                                       const std::vector<Choice> &choices,
+                                                       std::vector<std::string> drop_reasons) {
+    auto implementation = std::make_unique<Implementation>(options, std::move(drop_reasons));
+    if (Result<void> loaded = implementation->load(choices); !loaded)
+        return tl::unexpected(loaded.error());
+    return std::unique_ptr<WatchEngine>(new WatchEngine(std::move(implementation)));
+}
+
+Result<void> WatchEngine::attach() {
+    return implementation_->programs().attach();
+}
+
+void WatchEngine::detach() {
+    implementation_->programs().detach();
+}
+
+Result<void> WatchEngine::set_device(std::uint64_t place, const watched_device &device) {
+    RaisedPrivileges raised(Purpose::tracing);
+    int code = bpf_map_update_elem(bpf_map__fd(implementation_->maps().devices), &place, &device, BPF_ANY);
+    if (code == -E2BIG)
+        return fail("devices", "there are more than fit into the table");
+    if (code != 0)
+        return fail_errno("table of devices", code);
+    return {};
+}
+
+void WatchEngine::remove_device(std::uint64_t place) {
+    RaisedPrivileges raised(Purpose::tracing);
+    bpf_map_delete_elem(bpf_map__fd(implementation_->maps().devices), &place);
+}
+
+void WatchEngine::set_sample(std::uint32_t one_in) {
+    implementation_->set_sample(one_in);
+}
+
+void WatchEngine::set_grouping(watch_group group) {
+    implementation_->object().bss->grouping = group;
+}
+
+std::uint64_t WatchEngine::next_window() {
+    return implementation_->object().data->epoch++;
+}
+
+Result<void> WatchEngine::read_series(const EachSeries &each) const {
+    RaisedPrivileges raised(Purpose::tracing);
+    return read_all<series_key, series>(bpf_map__fd(implementation_->maps().series), each);
+}
+
+void WatchEngine::remove_series(const series_key &key) {
+    RaisedPrivileges raised(Purpose::tracing);
+    bpf_map_delete_elem(bpf_map__fd(implementation_->maps().series), &key);
+}
+
+Result<std::vector<WatchEngine::Drop>> WatchEngine::drops() const {
+    RaisedPrivileges raised(Purpose::tracing);
+    std::vector<Drop> drops;
+    return read_all<drop_key, std::uint64_t>(
+               bpf_map__fd(implementation_->maps().drops),
+               [&](const drop_key &key, const std::uint64_t &count) { drops.emplace_back(key, count); })
+        .map([&] { return std::move(drops); });
+}
+
+std::string WatchEngine::reason_name(std::size_t reason) const {
+    return drop_reason_name(implementation_->drop_reasons(), reason);
+}
+
+std::vector<journey> WatchEngine::slowest(std::uint64_t window) const {
+    std::vector<journey> all;
+    std::span<const layout::slowest> tables = implementation_->slowest();
+    for (std::size_t i = window & 1; i < tables.size(); i += 2)
+        if (tables[i].epoch == window)
+            all.insert(all.end(), tables[i].journey,
+                       tables[i].journey + std::min<std::size_t>(tables[i].used, SLOWEST));
+    return all;
+}
+
+void WatchEngine::poll_told(const std::function<void(const journey &)> &each) {
+    implementation_->poll_told(each);
+}
+
+std::vector<WatchEngine::Tallies> WatchEngine::tallies() const {
+    std::vector<Tallies> all;
+    all.reserve(implementation_->cpus().size());
+    for (const cpu_area &cpu : implementation_->cpus()) {
+        Tallies tallies = {};
+        std::copy_n(cpu.tallies, TALLIES, tallies.begin());
+        all.push_back(tallies);
+    }
+    return all;
+}
+
+std::vector<std::uint64_t> WatchEngine::events() const {
+    std::span<const cpu_area> cpus = implementation_->cpus();
+    std::vector<std::uint64_t> events(cpus.size());
+    std::transform(cpus.begin(), cpus.end(), events.begin(),
+                   [](const cpu_area &cpu) { return cpu.events & ((1ULL << EVENT_COUNT_BITS) - 1); });
+    return events;
+}
+
+std::uint64_t WatchEngine::in_flight() const {
+    std::uint64_t count = 0;
+    for (const slot_pair &pair : implementation_->slots())
+        for (const slot &slot : pair.slot)
+            count += slot.skb != 0 && slot.flow != 0 && (slot.timeline & SLOT_DELIVERED) == 0 ? 1 : 0;
+    return count;
+}
+
+Result<void> WatchEngine::count_time(bool on) {
+    return implementation_->count_time(on);
+}
+
+WatchEngine::Spent WatchEngine::spent() const {
+    RaisedPrivileges raised(Purpose::tracing);
+    Spent spent;
+    for (int program : implementation_->programs().descriptors()) {
+        bpf_prog_info info = {};
+        __u32 size = sizeof(info);
+        if (bpf_obj_get_info_by_fd(program, &info, &size) != 0)
+            continue;
+        spent.ns += info.run_time_ns;
+        spent.runs += info.run_cnt;
+    }
+    return spent;
+}
+
+std::uint64_t WatchEngine::missed() const {
+    std::uint64_t all = 0;
+    for (const auto &[program, missed] : implementation_->programs().missed())
+        all += missed;
+    return all;
+}
+
+} // namespace vethtrace

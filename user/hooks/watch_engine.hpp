@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// The BPF side for a node's own traffic: the same programs as the lab's, told to watch. See bpf/watch.bpf.h.
+#pragma once
+
+#include "core/error.hpp"
+#include "core/ladder.hpp"
+
+#include "layout.h"
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace vethtrace {
+
+struct WatchEngineOptions {
+    layout::watch_filter filter = {};
+    bool can_cast = false;          // see Features
+    std::uint32_t sample = 1;       // follow one packet in so many
+    std::uint32_t series = 8192;    // at most; 4 KiB of kernel memory each
+    std::uint64_t slower_than = 0;  // ns; packets that take longer are told one by one ...
+    std::uint32_t told_at_most = 0; // ... up to so many on each CPU and window
+};
+
+class WatchEngine {
+public:
+    [[nodiscard]] static Result<std::unique_ptr<WatchEngine>>
+    load(const WatchEngineOptions &options, const std::vector<Choice> &choices, std::vector<std::string> drop_reasons);
+    WatchEngine(const WatchEngine &) = delete;
+    WatchEngine &operator=(const WatchEngine &) = delete;
+    ~WatchEngine();
+
+    [[nodiscard]] Result<void> attach();
+    void detach();
+
+    // Devices by layout::place_of().
+    [[nodiscard]] Result<void> set_device(std::uint64_t place, const layout::watched_device &device);
+    void remove_device(std::uint64_t place);
+
+    void set_sample(std::uint32_t one_in);
+    void set_grouping(layout::watch_group group);
+
+    // Begins the next window and returns the number of the one that has ended.
+    std::uint64_t next_window();
+
+    // All series as they stand now; counts go on from window to window.
+    using EachSeries = std::function<void(const layout::series_key &, const layout::series &)>;
+    [[nodiscard]] Result<void> read_series(const EachSeries &each) const;
+    void remove_series(const layout::series_key &key);
+
+    using Drop = std::pair<layout::drop_key, std::uint64_t>;
+    [[nodiscard]] Result<std::vector<Drop>> drops() const;
+    [[nodiscard]] std::string reason_name(std::size_t reason) const;
+
+    // The slowest packets of a window that has ended, in no order.
+    [[nodiscard]] std::vector<layout::journey> slowest(std::uint64_t window) const;
+
+    // Packets that were slower than they may be, since the last call.
+    void poll_told(const std::function<void(const layout::journey &)> &each);
+
+    using Tallies = std::array<std::uint64_t, layout::TALLIES>;
+    [[nodiscard]] std::vector<Tallies> tallies() const;      // by CPU
+    [[nodiscard]] std::vector<std::uint64_t> events() const; // tracing events, by CPU
+    [[nodiscard]] std::uint64_t in_flight() const;
+
+    // Time spent in the programs and how often they ran, as the kernel counts it while count_time() is on. It costs
+    // something itself, so it is on only for a moment at a time.
+    struct Spent {
+        std::uint64_t ns = 0;
+        std::uint64_t runs = 0;
+    };
+    [[nodiscard]] Result<void> count_time(bool on);
+    [[nodiscard]] Spent spent() const;
+
+    [[nodiscard]] std::uint64_t missed() const; // calls that the kernel suppressed
+
+private:
+    class Implementation;
+    explicit WatchEngine(std::unique_ptr<Implementation> implementation);
+    std::unique_ptr<Implementation> implementation_;
+};
+
+} // namespace vethtrace

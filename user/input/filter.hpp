@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// How a user says which packets are to be looked at: the address at the other end, how long is too long.
+#pragma once
+
+#include "core/error.hpp"
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <string_view>
+
+namespace vethtrace {
+
+// Addresses that begin alike.
+struct Prefix {
+    int family = 4;                            // 4 or 6
+    std::array<std::uint8_t, 16> address = {}; // IPv4: the first four bytes
+    unsigned bits = 0;
+};
+
+// "10.1.2.3", "10.0.0.0/8", "fd00::/64".
+[[nodiscard]] Result<Prefix> parse_prefix(std::string_view text);
+
+// "250ns", "10us", "1ms", "0.5s", more than nothing and at most an hour.
+[[nodiscard]] Result<std::chrono::nanoseconds> parse_duration(std::string_view text);
+
+} // namespace vethtrace

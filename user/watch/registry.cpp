@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "watch/registry.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <fmt/format.h>
+#include <set>
+
+namespace vethtrace {
+
+namespace {
+
+layout::watched_device entry(std::uint32_t target, const WatchedDevice &device) {
+    layout::watched_device entry = {};
+    entry.target = target;
+    entry.role = static_cast<__u8>(device.role);
+    entry.is_last = device.is_last ? 1 : 0;
+    return entry;
+}
+
+std::uint64_t place(const WatchedDevice &device) {
+    return layout::place_of(device.netns, static_cast<std::uint32_t>(device.ifindex));
+}
+
+bool same(const layout::watched_device &a, const layout::watched_device &b) {
+    return std::memcmp(&a, &b, sizeof(a)) == 0;
+}
+
+} // namespace
+
+Registry::Key Registry::key_of(const Target &target) {
+    return {target.netns, target.kind == TargetKind::interface ? target.name : ""};
+}
+
+std::uint32_t Registry::number_of(const Target &target, std::vector<std::string> &notes) {
+    auto [entry, fresh] = numbers_.try_emplace(key_of(target), last_number_ + 1);
+    if (fresh) {
+        ++last_number_;
+        if (!first_)
+            notes.push_back(fmt::format("{} has come", target.name));
+    }
+    targets_[entry->second].target = target;
+    return entry->second;
+}
+
+Result<std::vector<std::string>> Registry::update(const Found &found) {
+    std::vector<std::string> notes;
+    std::set<Key> here;
+    Devices devices;
+    for (const WatchedDevice &device : found.node)
+        devices[place(device)] = entry(0, device);
+    for (const Target &target : found.targets) {
+        here.insert(key_of(target));
+        std::uint32_t number = number_of(target, notes);
+        for (const WatchedDevice &device : target.devices)
+            devices[place(device)] = entry(number, device);
+        if (target.kind != TargetKind::interface)
+            devices[layout::place_of(target.netns, 0)] = entry(number, {});
+    }
+    for (auto known = numbers_.begin(); known != numbers_.end();) {
+        if (here.contains(known->first)) {
+            ++known;
+            continue;
+        }
+        Entry &entry = targets_[known->second];
+        entry.gone = true;
+        notes.push_back(fmt::format("{} is gone", entry.target.name));
+        known = numbers_.erase(known);
+    }
+    node_ = found.node;
+    first_ = false;
+    return apply(devices).map([&] { return std::move(notes); });
+}
+
+Result<void> Registry::apply(const Devices &devices) {
+    for (const auto &[place, device] : devices_)
+        if (!devices.contains(place))
+            engine_.remove_device(place);
+    for (const auto &[place, device] : devices) {
+        auto known = devices_.find(place);
+        if (known != devices_.end() && same(known->second, device))
+            continue;
+        if (Result<void> set = engine_.set_device(place, device); !set)
+            return set;
+    }
+    devices_ = devices;
+    return {};
+}
+
+const Target *Registry::target(std::uint32_t number) const {
+    auto known = targets_.find(number);
+    return known == targets_.end() ? nullptr : &known->second.target;
+}
+
+bool Registry::is_gone(std::uint32_t number) const {
+    auto known = targets_.find(number);
+    return known == targets_.end() || known->second.gone;
+}
+
+std::vector<std::uint32_t> Registry::forget_gone() {
+    std::vector<std::uint32_t> gone;
+    for (auto known = targets_.begin(); known != targets_.end();) {
+        if (known->second.gone)
+            gone.push_back(known->first);
+        known = known->second.gone ? targets_.erase(known) : std::next(known);
+    }
+    return gone;
+}
+
+std::string Registry::device_name(std::uint32_t number, Station station, std::uint32_t ifindex) const {
+    auto name_among = [&](const std::vector<WatchedDevice> &devices, bool of_role) -> const std::string * {
+        auto known = std::find_if(devices.begin(), devices.end(), [&](const WatchedDevice &device) {
+            return device.ifindex == static_cast<int>(ifindex) && (!of_role || device.role == role_of(station));
+        });
+        return known == devices.end() ? nullptr : &known->name;
+    };
+    const Target *own = target(number);
+    if (const std::string *name = own == nullptr ? nullptr : name_among(own->devices, true))
+        return *name;
+    if (const std::string *name = name_among(node_, false))
+        return *name;
+    return fmt::format("ifindex {}", ifindex);
+}
+
+} // namespace vethtrace

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// The targets under the numbers that the programs know them by. Keeps the programs' table of devices as the targets
+// come and go; a number is never given twice.
+#pragma once
+
+#include "core/watch.hpp"
+#include "hooks/watch_engine.hpp"
+#include "watch/targets.hpp"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace vethtrace {
+
+class Registry {
+public:
+    explicit Registry(WatchEngine &engine) : engine_(engine) {}
+
+    // Takes what was found this time for all there is. The sentences say what has come and what is gone.
+    [[nodiscard]] Result<std::vector<std::string>> update(const Found &found);
+
+    // Of a number; null for 0, and for one whose target is gone for longer than a window.
+    [[nodiscard]] const Target *target(std::uint32_t number) const;
+    [[nodiscard]] bool is_gone(std::uint32_t number) const;
+    // Once nothing of those that are gone is wanted any more.
+    std::vector<std::uint32_t> forget_gone();
+
+    [[nodiscard]] std::size_t size() const { return numbers_.size(); }
+
+    // The device at a station of that target's packets; "ifindex 7" if it is not known.
+    [[nodiscard]] std::string device_name(std::uint32_t number, Station station, std::uint32_t ifindex) const;
+
+private:
+    using Key = std::pair<std::uint32_t, std::string>; // the namespace, and for interfaces their name
+    using Devices = std::map<std::uint64_t, layout::watched_device>;
+
+    struct Entry {
+        Target target;
+        bool gone = false;
+    };
+
+    static Key key_of(const Target &target);
+    std::uint32_t number_of(const Target &target, std::vector<std::string> &notes);
+    Result<void> apply(const Devices &devices);
+
+    WatchEngine &engine_;
+    std::map<Key, std::uint32_t> numbers_; // of those that are here
+    std::map<std::uint32_t, Entry> targets_;
+    std::vector<WatchedDevice> node_;
+    Devices devices_; // as the programs have them, by layout::place_of()
+    std::uint32_t last_number_ = 0;
+    bool first_ = true;
+};
+
+} // namespace vethtrace

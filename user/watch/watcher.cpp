@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "watch/watcher.hpp"
+
+#include "hooks/features.hpp"
+#include "privileges/privileges.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <malloc.h>
+
+namespace vethtrace {
+
+namespace {
+
+constexpr std::uint32_t told_at_most = 20; // packets beyond --slower-than, on each CPU and window
+
+Result<std::unique_ptr<WatchEngine>> load_engine(const WatchOptions &options) {
+    Result<Features> features = Features::read();
+    if (!features)
+        return tl::unexpected(features.error());
+    std::vector<Choice> choices = features->choose_all(ladders_for_watching(), options.denied);
+    if (Result<void> complete = check_required(choices); !complete)
+        return tl::unexpected(complete.error());
+    WatchEngineOptions engine{.filter = options.filter,
+                              .can_cast = features->can_cast(),
+                              .sample = options.sample,
+                              .series = options.series,
+                              .slower_than = 0,
+                              .told_at_most = told_at_most};
+    if (options.slower_than)
+        engine.slower_than = static_cast<std::uint64_t>(options.slower_than->count());
+    return WatchEngine::load(engine, choices, features->drop_reasons());
+}
+
+layout::watch_group group_of(Grouping grouping) {
+    switch (grouping) {
+    case Grouping::cpu:
+        return layout::GROUP_CPU;
+    case Grouping::interface:
+        return layout::GROUP_INTERFACE;
+    case Grouping::container:
+    case Grouping::direction:
+        break;
+    }
+    return layout::GROUP_NONE;
+}
+
+} // namespace
+
+Watcher::Watcher(const WatchOptions &options, std::unique_ptr<TargetFinder> finder, std::unique_ptr<WatchEngine> engine)
+    : options_(options), finder_(std::move(finder)), engine_(std::move(engine)), registry_(*engine_),
+      windows_(*engine_, registry_), overhead_(*engine_), begun_(std::chrono::steady_clock::now()),
+      begun_wall_(std::chrono::system_clock::now()), sample_(options.sample) {
+    engine_->set_grouping(group_of(options.grouping));
+}
+
+Result<std::unique_ptr<Watcher>> Watcher::open(const WatchOptions &options) {
+    // The targets first: a wrong name is told before anything is loaded.
+    Result<std::unique_ptr<TargetFinder>> finder = TargetFinder::create(options.selection);
+    if (!finder)
+        return tl::unexpected(finder.error());
+    Result<Found> found = (*finder)->find();
+    if (!found)
+        return tl::unexpected(found.error());
+    Result<std::unique_ptr<WatchEngine>> engine = load_engine(options);
+    malloc_trim(0); // the kernel's BTF took some 30 MB for a moment
+    if (!engine)
+        return tl::unexpected(engine.error());
+    std::unique_ptr<Watcher> watcher(new Watcher(options, std::move(*finder), std::move(*engine)));
+    if (Result<std::vector<std::string>> known = watcher->registry_.update(*found); !known)
+        return tl::unexpected(known.error());
+    if (Result<void> attached = watcher->engine_->attach(); !attached)
+        return tl::unexpected(attached.error());
+    lower_privileges();
+    watcher->softnet_ = read_softnet().value_or(SoftnetReading());
+    watcher->overhead_.measure_again();
+    (void)watcher->overhead_.part_since(0);
+    return watcher;
+}
+
+Result<void> Watcher::refresh() {
+    return finder_->find()
+        .and_then([&](const Found &found) { return registry_.update(found); })
+        .map([&](const std::vector<std::string> &notes) { notes_.insert(notes_.end(), notes.begin(), notes.end()); });
+}
+
+void Watcher::poll(const std::function<void(const SlowPacket &)> &each) {
+    engine_->poll_told([&](const layout::journey &journey) { each(to_slow_packet(journey, registry_)); });
+    overhead_.look();
+}
+
+void Watcher::set_grouping(Grouping grouping) {
+    if (grouping == options_.grouping)
+        return;
+    options_.grouping = grouping;
+    engine_->set_grouping(group_of(grouping));
+}
+
+Result<WatchWindow> Watcher::next_window() {
+    overhead_.look();
+    Result<WatchWindow> window = windows_.close(options_.slowest, options_.grouping);
+    if (!window)
+        return window;
+    auto now = std::chrono::steady_clock::now();
+    window->duration_ns = static_cast<Nanoseconds>(std::chrono::nanoseconds(now - begun_).count());
+    window->begun = begun_wall_;
+    begun_ = now;
+    begun_wall_ = std::chrono::system_clock::now();
+    window->sample = sample_;
+    window->overhead = overhead_.part_since(window->duration_ns);
+    window->notes = std::exchange(notes_, {});
+    add_node(*window);
+    if (!gave_up_)
+        keep_budget(*window);
+    return window;
+}
+
+void Watcher::keep_budget(const WatchWindow &window) {
+    constexpr unsigned patience = 3;
+    std::uint32_t next = sample_for(options_.max_overhead, window.overhead, sample_, options_.sample);
+    windows_over_ = window.overhead > options_.max_overhead && next == sample_ ? windows_over_ + 1 : 0;
+    if (windows_over_ >= patience) {
+        gave_up_ = fmt::format("the budget of {:.1f} % of a CPU's time cannot be kept: with one packet in {} it is "
+                               "{:.1f} %",
+                               options_.max_overhead * 100, sample_, window.overhead * 100);
+        engine_->detach();
+    } else if (next != sample_) {
+        sample_ = next;
+        engine_->set_sample(next);
+        overhead_.measure_again();
+    }
+}
+
+void Watcher::add_node(WatchWindow &window) {
+    Result<SoftnetReading> now = read_softnet();
+    if (!now)
+        return;
+    for (const auto &[id, grown] : difference(softnet_, *now)) {
+        auto known = std::find_if(window.node.cpus.begin(), window.node.cpus.end(),
+                                  [&, cpu = id](const NodeCounters::Cpu &each) { return each.id == cpu; });
+        if (known == window.node.cpus.end())
+            known = window.node.cpus.insert(known, NodeCounters::Cpu{.id = id});
+        known->packets = grown.processed;
+        known->time_squeezed = grown.time_squeezed;
+        known->backlog_dropped = grown.dropped;
+    }
+    softnet_ = std::move(*now);
+}
+
+void Watcher::detach() {
+    engine_->detach();
+}
+
+} // namespace vethtrace

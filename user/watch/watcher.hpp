@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Watches a node's own traffic: finds the targets, follows their packets, and hands out windows. It changes nothing on
+// the system, and gives up by itself when it costs more than it may.
+#pragma once
+
+#include "core/watch.hpp"
+#include "hooks/watch_engine.hpp"
+#include "watch/overhead.hpp"
+#include "watch/registry.hpp"
+#include "watch/softnet.hpp"
+#include "watch/targets.hpp"
+#include "watch/windows.hpp"
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace vethtrace {
+
+struct WatchOptions {
+    Selection selection;
+    layout::watch_filter filter = {};
+    std::uint32_t sample = 1;   // follow one packet in so many at most
+    double max_overhead = 0.03; // a part of the time of the busiest CPU
+    std::optional<std::chrono::nanoseconds> slower_than;
+    std::size_t slowest = 5; // packets of each window
+    Grouping grouping = Grouping::container;
+    std::uint32_t series = 8192;
+    Denied denied;
+};
+
+class Watcher {
+public:
+    // From here on packets are followed; the capabilities for that are given up, and others are off unless needed.
+    [[nodiscard]] static Result<std::unique_ptr<Watcher>> open(const WatchOptions &options);
+
+    // Looks for targets that have come or are gone; once a second.
+    [[nodiscard]] Result<void> refresh();
+
+    // Packets that were slower than --slower-than, since the last call; some ten times a second.
+    void poll(const std::function<void(const SlowPacket &)> &each);
+
+    void set_grouping(Grouping grouping);
+
+    // Ends the window and begins the next one.
+    [[nodiscard]] Result<WatchWindow> next_window();
+
+    // Why it follows no more packets, if it has given up by itself.
+    [[nodiscard]] const std::optional<std::string> &gave_up() const { return gave_up_; }
+
+    void detach();
+
+private:
+    Watcher(const WatchOptions &options, std::unique_ptr<TargetFinder> finder, std::unique_ptr<WatchEngine> engine);
+    void keep_budget(const WatchWindow &window);
+    void add_node(WatchWindow &window);
+
+    WatchOptions options_;
+    std::unique_ptr<TargetFinder> finder_;
+    std::unique_ptr<WatchEngine> engine_;
+    Registry registry_;
+    Windows windows_;
+    Overhead overhead_;
+    std::vector<std::string> notes_; // for the next window
+    std::chrono::steady_clock::time_point begun_;
+    std::chrono::system_clock::time_point begun_wall_;
+    std::uint32_t sample_;
+    unsigned windows_over_ = 0; // in a row
+    std::optional<std::string> gave_up_;
+    SoftnetReading softnet_;
+};
+
+} // namespace vethtrace

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "watch/windows.hpp"
+
+#include <algorithm>
+#include <arpa/inet.h>
+#include <bit>
+#include <fmt/format.h>
+#include <numeric>
+#include <set>
+
+namespace vethtrace {
+
+using namespace layout;
+
+namespace {
+
+std::string address_text(const __u8 (&address)[16], int family, std::uint16_t port) {
+    std::array<char, INET6_ADDRSTRLEN> text = {};
+    constexpr int ipv6 = 6;
+    inet_ntop(family == ipv6 ? AF_INET6 : AF_INET, address, text.data(), text.size());
+    if (port == 0)
+        return text.data();
+    return family == ipv6 ? fmt::format("[{}]:{}", text.data(), port) : fmt::format("{}:{}", text.data(), port);
+}
+
+std::string protocol_text(std::uint8_t protocol) {
+    switch (protocol) {
+    case IPPROTO_TCP:
+        return "tcp";
+    case IPPROTO_UDP:
+        return "udp";
+    case IPPROTO_ICMP:
+    case IPPROTO_ICMPV6:
+        return "icmp";
+    default:
+        return fmt::format("protocol {}", protocol);
+    }
+}
+
+std::string_view context_text(std::uint8_t context) {
+    switch (context) {
+    case 0:
+        return "process";
+    case TALLY_NET_RX_INLINE:
+        return "inline";
+    case TALLY_NET_RX_KSOFTIRQD:
+        return "ksoftirqd";
+    case TALLY_NET_RX_OTHER_CPU:
+        return "other_cpu";
+    default:
+        return "other";
+    }
+}
+
+std::string target_text(const journey &journey, const Registry &registry) {
+    const Target *first = registry.target(journey.target);
+    const Target *second = registry.target(journey.second_target);
+    std::string text = first == nullptr ? "" : first->name;
+    return second == nullptr || second == first ? text : fmt::format("{} -> {}", text, second->name);
+}
+
+std::uint64_t as_number(const drop_key &key) {
+    return std::bit_cast<std::uint64_t>(key);
+}
+
+} // namespace
+
+SlowPacket to_slow_packet(const journey &journey, const Registry &registry) {
+    SlowPacket packet;
+    packet.target = target_text(journey, registry);
+    packet.flow = static_cast<Flow>(journey.flow);
+    packet.protocol = protocol_text(journey.protocol);
+    packet.source = address_text(journey.source, journey.family, journey.source_port);
+    packet.destination = address_text(journey.dest, journey.family, journey.dest_port);
+    packet.bytes = journey.bytes;
+    packet.total = journey.total;
+    for (std::size_t i = 0; i < std::min<std::size_t>(journey.marks, JOURNEY_MARKS); ++i) {
+        const packet_mark &mark = journey.at[i];
+        std::string comm(mark.comm, strnlen(mark.comm, sizeof(mark.comm)));
+        packet.marks.push_back({{mark.station},
+                                mark.when - journey.at[0].when,
+                                mark.cpu,
+                                mark.pid,
+                                std::move(comm),
+                                std::string(context_text(mark.context)),
+                                mark.queue});
+    }
+    return packet;
+}
+
+bool operator==(const Windows::Key &a, const Windows::Key &b) {
+    return a.key.target == b.key.target && a.key.group == b.key.group && a.key.flow == b.key.flow &&
+           a.key.from == b.key.from && a.key.to == b.key.to;
+}
+
+std::size_t Windows::Hash::operator()(const Key &key) const {
+    std::uint64_t stations = edge_place(key.key.flow, key.key.from, key.key.to);
+    std::uint64_t mixed = (std::uint64_t{key.key.target} << 32 | key.key.group) * 0x9e3779b97f4a7c15ULL + stations;
+    return std::hash<std::uint64_t>()(mixed);
+}
+
+Result<WatchWindow> Windows::close(std::size_t slowest, Grouping grouping) {
+    WatchWindow window;
+    window.grouping = grouping;
+    std::uint64_t number = engine_.next_window();
+    window.number = number;
+    Result<void> read =
+        engine_.read_series([&](const series_key &key, const series &now) { add_series(key, now, number, window); });
+    if (!read)
+        return tl::unexpected(read.error());
+    if (Result<void> dropped = add_drops(window); !dropped)
+        return tl::unexpected(dropped.error());
+    add_books(window);
+    add_slowest(number, slowest, window); // last, when nothing is under way any more in what has ended
+    window.targets = registry_.size();
+    forget_gone();
+    return window;
+}
+
+void Windows::add_series(const series_key &key, const series &now, std::uint64_t number, WatchWindow &into) {
+    Before &before = before_[{key}];
+    std::array<__u64, BUCKETS> buckets = {};
+    Before after{now.sum, {}};
+    std::size_t known = 0;
+    std::uint64_t count = 0;
+    totals time{now.sum - before.sum, 0, 0};
+    for (std::uint32_t i = 0; i < BUCKETS; ++i) {
+        if (now.buckets[i] == 0 && (known >= before.buckets.size() || before.buckets[known].first != i))
+            continue;
+        std::uint32_t earlier = 0;
+        if (known < before.buckets.size() && before.buckets[known].first == i)
+            earlier = before.buckets[known++].second;
+        after.buckets.emplace_back(static_cast<std::uint16_t>(i), now.buckets[i]);
+        buckets[i] = now.buckets[i] - earlier; // modulo 2^32, as the kernel's
+        if (buckets[i] == 0)
+            continue;
+        if (count == 0)
+            time.min = bucket_range(i).low;
+        count += buckets[i];
+        time.max = bucket_range(i).high.value_or(bucket_range(i).low);
+    }
+    before = std::move(after);
+    if (count == 0)
+        return;
+    const series_max &max = now.max[number & 1];
+    if (max.epoch == number)
+        time.max = max.ns;
+
+    WatchSeries series;
+    const Target *target = registry_.target(key.target);
+    series.target = target == nullptr ? "" : target->name;
+    series.flow = static_cast<Flow>(key.flow);
+    series.from = {key.from};
+    series.to = {key.to};
+    series.stage = stage_of_hop(series.from, series.to, target != nullptr && target->mode == Mode::bridge);
+    if (into.grouping == Grouping::cpu)
+        series.group = fmt::format("cpu {}", key.group);
+    else if (into.grouping == Grouping::interface)
+        series.group = key.group == 0 ? "socket" : registry_.device_name(key.target, series.to, key.group);
+    series.time.merge(time, buckets);
+    into.series.push_back(std::move(series));
+}
+
+Result<void> Windows::add_drops(WatchWindow &into) {
+    Result<std::vector<WatchEngine::Drop>> drops = engine_.drops();
+    if (!drops)
+        return tl::unexpected(drops.error());
+    for (const auto &[key, count] : *drops) {
+        std::uint64_t &before = drops_before_[as_number(key)];
+        if (count == before)
+            continue;
+        const Target *target = registry_.target(key.target);
+        into.drops.push_back({target == nullptr ? "" : target->name,
+                              static_cast<Flow>(key.flow),
+                              {key.station},
+                              engine_.reason_name(key.reason),
+                              count - before});
+        before = count;
+    }
+    return {};
+}
+
+void Windows::add_slowest(std::uint64_t number, std::size_t most, WatchWindow &into) {
+    std::vector<journey> journeys = engine_.slowest(number);
+    std::sort(journeys.begin(), journeys.end(), [](const journey &a, const journey &b) { return a.total > b.total; });
+    // One that was judged on two CPUs is there twice, and the longer one has more of its way.
+    std::set<std::pair<std::uint64_t, std::uint64_t>> seen;
+    for (const journey &journey : journeys) {
+        if (into.slowest.size() == most)
+            break;
+        if (journey.marks != 0 && seen.emplace(journey.skb, journey.at[0].when).second)
+            into.slowest.push_back(to_slow_packet(journey, registry_));
+    }
+}
+
+void Windows::add_books(WatchWindow &into) {
+    std::vector<WatchEngine::Tallies> tallies = engine_.tallies();
+    auto sum = [&](tally which) {
+        return std::accumulate(
+            tallies.begin(), tallies.end(), std::uint64_t{0},
+            [&](std::uint64_t before, const WatchEngine::Tallies &cpu) { return before + cpu.at(which); });
+    };
+    into.conservation = {.entered = sum(TALLY_ENTERED),
+                         .completed = sum(TALLY_COMPLETED),
+                         .dropped = sum(TALLY_DROPPED),
+                         .merged = sum(TALLY_MERGED),
+                         .segmented = sum(TALLY_SEGMENTED),
+                         .consumed = sum(TALLY_CONSUMED),
+                         .stale = sum(TALLY_STALE),
+                         .evicted = sum(TALLY_EVICTED),
+                         .crowded_out = sum(TALLY_CROWDED_OUT),
+                         .in_flight = engine_.in_flight()};
+    into.series_dropped = sum(TALLY_EDGE_OVERFLOW) + sum(TALLY_DROPS_OVERFLOW);
+    into.slow_suppressed = sum(TALLY_SUPPRESSED);
+    tallies_before_.resize(tallies.size());
+    for (std::size_t i = 0; i < tallies.size(); ++i) {
+        auto grown = [&](tally which) { return tallies[i].at(which) - tallies_before_[i].at(which); };
+        if (grown(TALLY_NET_RX_RUNS) != 0)
+            into.node.cpus.push_back({.id = static_cast<int>(i),
+                                      .net_rx_runs = grown(TALLY_NET_RX_RUNS),
+                                      .ksoftirqd_runs = grown(TALLY_NET_RX_KSOFTIRQD)});
+    }
+    tallies_before_ = std::move(tallies);
+}
+
+void Windows::forget_gone() {
+    for (std::uint32_t number : registry_.forget_gone()) {
+        for (auto series = before_.begin(); series != before_.end();) {
+            bool is_gone = series->first.key.target == number;
+            if (is_gone)
+                engine_.remove_series(series->first.key);
+            series = is_gone ? before_.erase(series) : std::next(series);
+        }
+    }
+}
+
+} // namespace vethtrace

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// What has happened since the last window, out of counts that only grow.
+#pragma once
+
+#include "core/watch.hpp"
+#include "hooks/watch_engine.hpp"
+#include "watch/registry.hpp"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace vethtrace {
+
+// A packet as BPF has followed it, in words.
+[[nodiscard]] SlowPacket to_slow_packet(const layout::journey &journey, const Registry &registry);
+
+class Windows {
+public:
+    Windows(WatchEngine &engine, Registry &registry) : engine_(engine), registry_(registry) {}
+
+    // Ends the window: series, drops, the slowest packets (at most so many), conservation. What a target that is gone
+    // had goes into this window, and is then forgotten.
+    [[nodiscard]] Result<WatchWindow> close(std::size_t slowest, Grouping grouping);
+
+private:
+    struct Key {
+        layout::series_key key;
+        friend bool operator==(const Key &a, const Key &b);
+    };
+    struct Hash {
+        std::size_t operator()(const Key &key) const;
+    };
+    // Only the buckets that hold anything: hundreds of series must fit into little memory.
+    struct Before {
+        std::uint64_t sum = 0;
+        std::vector<std::pair<std::uint16_t, std::uint32_t>> buckets;
+    };
+
+    void add_series(const layout::series_key &key, const layout::series &now, std::uint64_t window, WatchWindow &into);
+    Result<void> add_drops(WatchWindow &into);
+    void add_slowest(std::uint64_t window, std::size_t most, WatchWindow &into);
+    void add_books(WatchWindow &into);
+    void forget_gone();
+
+    WatchEngine &engine_;
+    Registry &registry_;
+    std::unordered_map<Key, Before, Hash> before_;
+    std::map<std::uint64_t, std::uint64_t> drops_before_; // by the key as a number
+    std::vector<WatchEngine::Tallies> tallies_before_;
+};
+
+} // namespace vethtrace

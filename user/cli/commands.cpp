@@ -3,6 +3,7 @@
 
 #include "cli/result_file.hpp"
 #include "cli/terminal.hpp"
+#include "cli/watch_command.hpp"
 #include "hooks/features.hpp"
 #include "input/stored.hpp"
 #include "lab/kept.hpp"
@@ -129,6 +130,11 @@ Exit execute(const RrRunCommand &command) {
     if (Result<void> published = publish(command.output, *file, *result); !published)
         return failed(published.error());
     return Exit::good;
+}
+
+Exit execute(const WatchCommand &command) {
+    Result<void> watched = watch(command);
+    return watched ? Exit::good : failed(watched.error());
 }
 
 Exit execute(const FeaturesCommand &command) {

@@ -69,4 +69,36 @@ private:
     Nanoseconds max_ = 0;
 };
 
+// The same, for hundreds of them: only buckets that hold anything take memory.
+class SparseHistogram {
+public:
+    struct Bucket {
+        std::uint32_t bucket = 0; // as bucket_of() numbers it
+        std::uint64_t count = 0;
+    };
+
+    SparseHistogram() = default;
+    // Buckets in ascending order, each once. Of the totals the minimum and the maximum lie within the outermost
+    // buckets.
+    SparseHistogram(const layout::totals &totals, std::vector<Bucket> buckets);
+
+    void add(Nanoseconds value);
+    void merge(const SparseHistogram &other);
+
+    [[nodiscard]] std::uint64_t count() const { return count_; }
+    [[nodiscard]] Nanoseconds sum() const { return sum_; }
+    [[nodiscard]] std::optional<Nanoseconds> min() const;
+    [[nodiscard]] std::optional<Nanoseconds> max() const;
+    [[nodiscard]] std::optional<double> mean() const;
+    [[nodiscard]] std::optional<double> percentile(double quantile) const; // as of a Histogram
+    [[nodiscard]] std::vector<Histogram::Bar> bars() const;
+
+private:
+    std::vector<Bucket> buckets_;
+    std::uint64_t count_ = 0;
+    Nanoseconds sum_ = 0;
+    Nanoseconds min_ = std::numeric_limits<Nanoseconds>::max();
+    Nanoseconds max_ = 0;
+};
+
 } // namespace vethtrace

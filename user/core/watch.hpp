@@ -71,8 +71,8 @@ struct WatchSeries {
     Station from;
     Station to;
     Stage stage = Stage::unforeseen;
-    std::string group; // with --by interface or cpu, which; else empty
-    Histogram time;    // of this window; counts are of followed packets, so times `sample` for all
+    std::string group;    // with --by interface or cpu, which; else empty
+    SparseHistogram time; // of this window; counts are of followed packets, so times `sample` for all
 };
 
 struct WatchDrop {

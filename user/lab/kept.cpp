@@ -2,8 +2,8 @@
 #include "lab/kept.hpp"
 
 #include "lab/lab.hpp"
-#include "lab/netns.hpp"
 #include "lab/ownership.hpp"
+#include "netns/netns.hpp"
 
 #include <csignal>
 #include <fmt/format.h>

@@ -6,8 +6,8 @@
 
 #include "core/environment.hpp"
 #include "core/ways.hpp"
-#include "lab/netns.hpp"
 #include "lab/ownership.hpp"
+#include "netns/netns.hpp"
 
 #include <memory>
 #include <optional>

@@ -3,7 +3,7 @@
 
 #include "core/fd.hpp"
 #include "core/kernel_version.hpp"
-#include "lab/netns.hpp"
+#include "netns/netns.hpp"
 
 #include <cerrno>
 #include <linux/ethtool.h>

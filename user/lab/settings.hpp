@@ -4,7 +4,7 @@
 #pragma once
 
 #include "core/environment.hpp"
-#include "lab/netns.hpp"
+#include "netns/netns.hpp"
 
 #include <functional>
 #include <vector>

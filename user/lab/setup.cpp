@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "lab/setup.hpp"
 
-#include "lab/netns.hpp"
+#include "netns/netns.hpp"
 
 #include <array>
 #include <cerrno>

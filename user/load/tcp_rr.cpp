@@ -2,9 +2,9 @@
 #include "load/tcp_rr.hpp"
 
 #include "core/fd.hpp"
-#include "lab/netns.hpp"
 #include "load/clock.hpp"
 #include "load/messages.hpp"
+#include "netns/netns.hpp"
 #include "privileges/privileges.hpp"
 
 #include <algorithm>

@@ -28,6 +28,10 @@ constexpr Need names{CAP_DAC_OVERRIDE, "to write in /run/netns and /run/vethtrac
 
 constexpr std::array run_needs = {load_programs, trace, namespaces, devices, names};
 constexpr std::array features_needs = {load_programs, trace};
+constexpr Need enter{CAP_SYS_ADMIN, "to look into network namespaces"};
+constexpr Need look{CAP_SYS_PTRACE, "to see which namespaces processes are in"};
+
+constexpr std::array watch_needs = {load_programs, trace, enter, look};
 constexpr std::array lab_needs = {namespaces, devices, names};
 
 // What a run needs until its end.
@@ -35,6 +39,7 @@ constexpr std::array for_tracing = {CAP_BPF, CAP_PERFMON};
 constexpr std::array for_kprobes = {CAP_BPF, CAP_PERFMON,
                                     CAP_SYS_ADMIN}; // the last with Debian's perf_event_paranoid=3
 constexpr std::array for_removing = {CAP_SYS_ADMIN, CAP_DAC_OVERRIDE};
+constexpr std::array for_looking = {CAP_SYS_ADMIN, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH};
 
 std::span<const int> needed_for(Purpose purpose) {
     switch (purpose) {
@@ -42,6 +47,8 @@ std::span<const int> needed_for(Purpose purpose) {
         return for_tracing;
     case Purpose::kprobes:
         return for_kprobes;
+    case Purpose::looking:
+        return for_looking;
     case Purpose::removing:
         break;
     }
@@ -91,6 +98,9 @@ std::span<const Need> needs_of_run() {
 std::span<const Need> needs_of_features() {
     return features_needs;
 }
+std::span<const Need> needs_of_watch() {
+    return watch_needs;
+}
 std::span<const Need> needs_of_lab() {
     return lab_needs;
 }
@@ -132,11 +142,11 @@ void give_up_privileges() {
     (void)capng_apply(CAPNG_SELECT_CAPS);
 }
 
-void lower_privileges() {
+void lower_privileges(std::initializer_list<Purpose> purposes) {
     if (capng_get_caps_process() != 0)
         return;
     std::vector<int> kept;
-    for (Purpose purpose : {Purpose::tracing, Purpose::removing})
+    for (Purpose purpose : purposes)
         for (int capability : needed_for(purpose))
             if (is_permitted(capability))
                 kept.push_back(capability);

@@ -5,6 +5,7 @@
 
 #include "core/error.hpp"
 
+#include <initializer_list>
 #include <span>
 #include <string_view>
 
@@ -19,6 +20,7 @@ struct Need {
 [[nodiscard]] std::span<const Need> needs_of_run();      // a lab, a load, and tracing
 [[nodiscard]] std::span<const Need> needs_of_features(); // trying hooks
 [[nodiscard]] std::span<const Need> needs_of_lab();      // namespaces and devices
+[[nodiscard]] std::span<const Need> needs_of_watch();    // tracing, and finding containers
 
 // Names every capability that is missing, and what it would be for.
 [[nodiscard]] Result<void> check_privileges(std::span<const Need> needs);
@@ -30,14 +32,15 @@ struct Need {
 // The calling thread gives up all capabilities for good.
 void give_up_privileges();
 
-// The same, except for those that a run needs until its end, which are off unless a RaisedPrivileges turns them on.
-void lower_privileges();
-
 enum class Purpose {
     tracing,  // to load and attach BPF programs, and to ask how they fare
     kprobes,  // the same with kprobes, which are perf events
     removing, // to remove the lab
+    looking,  // to see which namespaces there are, and what is in them
 };
+
+// The calling thread gives up all but what these purposes need, and that is off unless a RaisedPrivileges turns it on.
+void lower_privileges(std::initializer_list<Purpose> purposes);
 
 // While it lives, the calling thread can use the capabilities for that purpose, as far as it still has them.
 class RaisedPrivileges {

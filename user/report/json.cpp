@@ -2,6 +2,7 @@
 #include "report/json.hpp"
 
 #include "core/footprint.hpp"
+#include "report/distribution.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -13,12 +14,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr double decimals = 1000;
-
-double rounded(double value) {
-    return std::round(value * decimals) / decimals;
-}
-
 Json budget_json(const Budget &budget) {
     return {{"limit_ratio", budget.limit},
             {"none_followed_ratio", budget.none_followed},
@@ -26,48 +21,13 @@ Json budget_json(const Budget &budget) {
             {"sample", budget.sample}};
 }
 
-Json nullable(const std::optional<double> &value) {
-    return value ? Json(rounded(*value)) : Json(nullptr);
-}
 // A probability, whose smallness is what it is about.
 Json exact(const std::optional<double> &value) {
     return value ? Json(*value) : Json(nullptr);
 }
-Json nullable(const std::optional<Nanoseconds> &value) {
-    return value ? Json(*value) : Json(nullptr);
-}
-Json nullable(const std::optional<std::string> &value) {
-    return value ? Json(*value) : Json(nullptr);
-}
-
 template<typename T>
 Json plain_or_null(const std::optional<T> &value) {
     return value ? Json(*value) : Json(nullptr);
-}
-
-Json histogram_json(const Histogram &histogram) {
-    Json bars = Json::array();
-    for (const Histogram::Bar &bar : histogram.bars())
-        bars.push_back({bar.range.low, nullable(bar.range.high), bar.count});
-    return bars;
-}
-
-// Times that every distribution has in common, in the order of the contract.
-void add_distribution(Json &json, const Histogram &histogram) {
-    json["mean_ns"] = nullable(histogram.mean());
-    json["min_ns"] = nullable(histogram.min());
-    json["max_ns"] = nullable(histogram.max());
-    json["p50_ns"] = nullable(histogram.percentile(0.5));
-    json["p90_ns"] = nullable(histogram.percentile(0.9));
-    json["p99_ns"] = nullable(histogram.percentile(0.99));
-    json["p999_ns"] = nullable(histogram.percentile(0.999));
-    json["histogram"] = histogram_json(histogram);
-}
-
-Json distribution_json(const Histogram &histogram) {
-    Json json = {{"count", histogram.count()}, {"sum_ns", histogram.sum()}};
-    add_distribution(json, histogram);
-    return json;
 }
 
 Json network_json(const NetworkSettings &network) {

@@ -99,7 +99,7 @@ Result<std::unique_ptr<Session>> Session::open(const RunOptions &options, const 
     session->load_ = std::move(*load);
     session->exchange(std::move(*engine));
     if (options.lower_privileges)
-        lower_privileges();
+        lower_privileges({Purpose::tracing, Purpose::removing});
     return session;
 }
 

@@ -56,22 +56,20 @@ Watcher::Watcher(const WatchOptions &options, std::unique_ptr<TargetFinder> find
 
 Result<std::unique_ptr<Watcher>> Watcher::open(const WatchOptions &options) {
     // The targets first: a wrong name is told before anything is loaded.
-    Result<std::unique_ptr<TargetFinder>> finder = TargetFinder::create(options.selection);
-    if (!finder)
-        return tl::unexpected(finder.error());
-    Result<Found> found = (*finder)->find();
+    auto finder = std::make_unique<TargetFinder>(options.selection);
+    Result<Found> found = finder->find();
     if (!found)
         return tl::unexpected(found.error());
     Result<std::unique_ptr<WatchEngine>> engine = load_engine(options);
     malloc_trim(0); // the kernel's BTF took some 30 MB for a moment
     if (!engine)
         return tl::unexpected(engine.error());
-    std::unique_ptr<Watcher> watcher(new Watcher(options, std::move(*finder), std::move(*engine)));
+    std::unique_ptr<Watcher> watcher(new Watcher(options, std::move(finder), std::move(*engine)));
     if (Result<std::vector<std::string>> known = watcher->registry_.update(*found); !known)
         return tl::unexpected(known.error());
     if (Result<void> attached = watcher->engine_->attach(); !attached)
         return tl::unexpected(attached.error());
-    lower_privileges();
+    lower_privileges({Purpose::tracing, Purpose::looking});
     watcher->softnet_ = read_softnet().value_or(SoftnetReading());
     watcher->overhead_.measure_again();
     (void)watcher->overhead_.part_since(0);

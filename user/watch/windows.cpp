@@ -88,9 +88,10 @@ SlowPacket to_slow_packet(const journey &journey, const Registry &registry) {
     return packet;
 }
 
-bool operator==(const Windows::Key &a, const Windows::Key &b) {
-    return a.key.target == b.key.target && a.key.group == b.key.group && a.key.flow == b.key.flow &&
-           a.key.from == b.key.from && a.key.to == b.key.to;
+bool Windows::Key::operator==(const Key &other) const {
+    const series_key &its = other.key;
+    return key.target == its.target && key.group == its.group && key.flow == its.flow && key.from == its.from &&
+           key.to == its.to;
 }
 
 std::size_t Windows::Hash::operator()(const Key &key) const {
@@ -119,32 +120,26 @@ Result<WatchWindow> Windows::close(std::size_t slowest, Grouping grouping) {
 
 void Windows::add_series(const series_key &key, const series &now, std::uint64_t number, WatchWindow &into) {
     Before &before = before_[{key}];
-    std::array<__u64, BUCKETS> buckets = {};
+    std::vector<SparseHistogram::Bucket> grown;
     Before after{now.sum, {}};
-    std::size_t known = 0;
-    std::uint64_t count = 0;
-    totals time{now.sum - before.sum, 0, 0};
+    auto earlier = before.buckets.begin();
     for (std::uint32_t i = 0; i < BUCKETS; ++i) {
-        if (now.buckets[i] == 0 && (known >= before.buckets.size() || before.buckets[known].first != i))
+        if (now.buckets[i] == 0 && (earlier == before.buckets.end() || earlier->first != i))
             continue;
-        std::uint32_t earlier = 0;
-        if (known < before.buckets.size() && before.buckets[known].first == i)
-            earlier = before.buckets[known++].second;
+        bool known = earlier != before.buckets.end() && earlier->first == i;
+        std::uint32_t by = now.buckets[i] - (known ? (earlier++)->second : 0); // modulo 2^32, as the kernel's
         after.buckets.emplace_back(static_cast<std::uint16_t>(i), now.buckets[i]);
-        buckets[i] = now.buckets[i] - earlier; // modulo 2^32, as the kernel's
-        if (buckets[i] == 0)
-            continue;
-        if (count == 0)
-            time.min = bucket_range(i).low;
-        count += buckets[i];
-        time.max = bucket_range(i).high.value_or(bucket_range(i).low);
+        if (by != 0)
+            grown.push_back({i, by});
     }
+    totals time{now.sum - before.sum, 0, 0};
     before = std::move(after);
-    if (count == 0)
+    if (grown.empty())
         return;
+    BucketRange last = bucket_range(grown.back().bucket);
     const series_max &max = now.max[number & 1];
-    if (max.epoch == number)
-        time.max = max.ns;
+    time.min = bucket_range(grown.front().bucket).low;
+    time.max = max.epoch == number ? max.ns : last.high.value_or(last.low);
 
     WatchSeries series;
     const Target *target = registry_.target(key.target);
@@ -157,7 +152,7 @@ void Windows::add_series(const series_key &key, const series &now, std::uint64_t
         series.group = fmt::format("cpu {}", key.group);
     else if (into.grouping == Grouping::interface)
         series.group = key.group == 0 ? "socket" : registry_.device_name(key.target, series.to, key.group);
-    series.time.merge(time, buckets);
+    series.time = SparseHistogram(time, std::move(grown));
     into.series.push_back(std::move(series));
 }
 

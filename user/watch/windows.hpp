@@ -29,7 +29,7 @@ public:
 private:
     struct Key {
         layout::series_key key;
-        friend bool operator==(const Key &a, const Key &b);
+        bool operator==(const Key &other) const;
     };
     struct Hash {
         std::size_t operator()(const Key &key) const;

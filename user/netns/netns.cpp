@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "lab/netns.hpp"
+#include "netns/netns.hpp"
 
 #include <algorithm>
 #include <cstdlib>

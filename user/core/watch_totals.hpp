@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// All windows of a time of watching together.
+#pragma once
+
+#include "core/watch.hpp"
+
+#include <chrono>
+#include <map>
+#include <string>
+#include <tuple>
+#include <vector>
+
+namespace vethtrace {
+
+// Times in a stretch, and of how many packets they tell: with sampling, of more than were followed.
+struct WatchTotal {
+    SparseHistogram time;
+    std::uint64_t packets = 0;
+};
+
+class WatchTotals {
+public:
+    // Target, direction, from, to.
+    using Key = std::tuple<std::string, Flow, Station, Station>;
+    // Target, direction, last station, reason.
+    using DropKey = std::tuple<std::string, Flow, Station, std::string>;
+
+    void add(const WatchWindow &window);
+
+    [[nodiscard]] const std::map<Key, WatchTotal> &series() const { return series_; }
+    [[nodiscard]] const std::map<Key, Stage> &stages() const { return stages_; }
+    [[nodiscard]] const std::map<DropKey, std::uint64_t> &drops() const { return drops_; }
+    [[nodiscard]] std::chrono::system_clock::time_point begun() const { return begun_; }
+    [[nodiscard]] Nanoseconds duration_ns() const { return duration_ns_; }
+    [[nodiscard]] std::uint64_t windows() const { return windows_; }
+    [[nodiscard]] double mean_overhead() const;
+    // As of the last window.
+    [[nodiscard]] const WatchConservation &conservation() const { return conservation_; }
+    [[nodiscard]] std::uint64_t series_dropped() const { return series_dropped_; }
+    [[nodiscard]] std::uint64_t slow_suppressed() const { return slow_suppressed_; }
+
+private:
+    std::map<Key, WatchTotal> series_;
+    std::map<Key, Stage> stages_;
+    std::map<DropKey, std::uint64_t> drops_;
+    std::chrono::system_clock::time_point begun_;
+    Nanoseconds duration_ns_ = 0;
+    std::uint64_t windows_ = 0;
+    double overhead_ns_ = 0;
+    WatchConservation conservation_;
+    std::uint64_t series_dropped_ = 0;
+    std::uint64_t slow_suppressed_ = 0;
+};
+
+} // namespace vethtrace

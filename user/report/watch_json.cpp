@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "report/watch_json.hpp"
+
+#include "report/distribution.hpp"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+namespace vethtrace {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char *schema = "vethtrace.watch/1";
+
+std::string time_text(std::chrono::system_clock::time_point when) {
+    auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(when.time_since_epoch()).count();
+    constexpr std::int64_t second = 1000;
+    return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(milliseconds / second), milliseconds % second);
+}
+
+double rate(std::uint64_t packets, Nanoseconds duration_ns) {
+    constexpr double second = 1e9;
+    return duration_ns == 0 ? 0 : rounded(static_cast<double>(packets) * second / static_cast<double>(duration_ns));
+}
+
+Json series_json(const WatchSeries &series, const WatchWindow &window) {
+    Json json = {{"target", series.target},
+                 {"direction", name_of(series.flow)},
+                 {"from", name_of(series.from)},
+                 {"to", name_of(series.to)},
+                 {"stage", name_of(series.stage)},
+                 {"group", series.group},
+                 {"rate_per_s", rate(series.time.count() * window.sample, window.duration_ns)},
+                 {"count", series.time.count()},
+                 {"sum_ns", series.time.sum()}};
+    add_distribution(json, series.time);
+    return json;
+}
+
+Json drop_json(const std::string &target, Flow flow, Station last, const std::string &reason, std::uint64_t count) {
+    return {{"target", target},
+            {"direction", name_of(flow)},
+            {"last", name_of(last)},
+            {"reason", reason},
+            {"count", count}};
+}
+
+Json node_json(const NodeCounters &node) {
+    Json cpus = Json::array();
+    for (const NodeCounters::Cpu &cpu : node.cpus)
+        cpus.push_back({{"id", cpu.id},
+                        {"net_rx_runs", cpu.net_rx_runs},
+                        {"ksoftirqd_runs", cpu.ksoftirqd_runs},
+                        {"packets", cpu.packets},
+                        {"time_squeezed", cpu.time_squeezed},
+                        {"backlog_dropped", cpu.backlog_dropped}});
+    return {{"cpus", std::move(cpus)}};
+}
+
+Json conservation_json(const WatchConservation &books) {
+    return {{"entered", books.entered},     {"completed", books.completed}, {"dropped", books.dropped},
+            {"merged", books.merged},       {"segmented", books.segmented}, {"consumed", books.consumed},
+            {"stale", books.stale},         {"evicted", books.evicted},     {"crowded_out", books.crowded_out},
+            {"in_flight", books.in_flight}, {"balanced", books.balanced()}};
+}
+
+Json advice_json(const std::vector<Advice> &advice) {
+    Json json = Json::array();
+    for (const Advice &piece : advice)
+        json.push_back({{"rule", piece.rule},
+                        {"what", piece.what},
+                        {"evidence", piece.evidence},
+                        {"setting", piece.setting},
+                        {"page", piece.page}});
+    return json;
+}
+
+template<typename Items, typename ToJson>
+Json array_of(const Items &items, ToJson to) {
+    Json json = Json::array();
+    for (const auto &item : items)
+        json.push_back(to(item));
+    return json;
+}
+
+} // namespace
+
+Json to_json(const SlowPacket &packet) {
+    Json marks = array_of(packet.marks, [](const PacketMark &mark) -> Json {
+        return {{"station", name_of(mark.station)},
+                {"since_first_ns", mark.since_first},
+                {"cpu", mark.cpu},
+                {"pid", mark.pid},
+                {"comm", mark.comm},
+                {"context", mark.context},
+                {"queue", mark.queue}};
+    });
+    return {{"target", packet.target},  {"direction", name_of(packet.flow)}, {"protocol", packet.protocol},
+            {"source", packet.source},  {"destination", packet.destination}, {"bytes", packet.bytes},
+            {"total_ns", packet.total}, {"marks", std::move(marks)}};
+}
+
+Json to_json(const WatchWindow &window, const std::vector<Advice> &advice) {
+    return {{"schema", schema},
+            {"final", false},
+            {"number", window.number},
+            {"begun", time_text(window.begun)},
+            {"duration_ns", window.duration_ns},
+            {"sample", window.sample},
+            {"overhead_ratio", window.overhead},
+            {"grouping", name_of(window.grouping)},
+            {"targets", window.targets},
+            {"series", array_of(window.series, [&](const WatchSeries &series) { return series_json(series, window); })},
+            {"drops", array_of(window.drops,
+                               [](const WatchDrop &drop) {
+                                   return drop_json(drop.target, drop.flow, drop.last, drop.reason, drop.count);
+                               })},
+            {"slowest", array_of(window.slowest, [](const SlowPacket &packet) { return to_json(packet); })},
+            {"node", node_json(window.node)},
+            {"conservation", conservation_json(window.conservation)},
+            {"series_dropped", window.series_dropped},
+            {"slow_suppressed", window.slow_suppressed},
+            {"advice", advice_json(advice)},
+            {"notes", window.notes}};
+}
+
+Json final_json(const WatchTotals &totals, const std::string &ended, const Environment &environment) {
+    Json series = Json::array();
+    for (const auto &[key, total] : totals.series()) {
+        const auto &[target, flow, from, to] = key;
+        Json json = {{"target", target},
+                     {"direction", name_of(flow)},
+                     {"from", name_of(from)},
+                     {"to", name_of(to)},
+                     {"stage", name_of(totals.stages().at(key))},
+                     {"packets", total.packets},
+                     {"rate_per_s", rate(total.packets, totals.duration_ns())},
+                     {"count", total.time.count()},
+                     {"sum_ns", total.time.sum()}};
+        add_distribution(json, total.time);
+        series.push_back(std::move(json));
+    }
+    Json drops = Json::array();
+    for (const auto &[key, count] : totals.drops())
+        drops.push_back(drop_json(std::get<0>(key), std::get<1>(key), std::get<2>(key), std::get<3>(key), count));
+    return {{"schema", schema},
+            {"final", true},
+            {"tool", {{"version", environment.tool}, {"libbpf", environment.libbpf}}},
+            {"kernel", environment.kernel},
+            {"begun", time_text(totals.begun())},
+            {"duration_ns", totals.duration_ns()},
+            {"windows", totals.windows()},
+            {"ended", ended},
+            {"overhead_ratio", totals.mean_overhead()},
+            {"series", std::move(series)},
+            {"drops", std::move(drops)},
+            {"conservation", conservation_json(totals.conservation())},
+            {"series_dropped", totals.series_dropped()},
+            {"slow_suppressed", totals.slow_suppressed()}};
+}
+
+} // namespace vethtrace

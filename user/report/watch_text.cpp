@@ -1,0 +1,465 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "report/watch_text.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <map>
+#include <tuple>
+
+namespace vethtrace {
+
+namespace {
+
+constexpr std::array<std::string_view, 4> sort_names = {"growth", "p99", "rate", "name"};
+constexpr double second = 1e9;
+
+// ---- text of a certain width, one column a character
+
+std::size_t columns_of(std::string_view text) {
+    return static_cast<std::size_t>(
+        std::count_if(text.begin(), text.end(), [](char letter) { return (letter & 0xC0) != 0x80; }));
+}
+
+// The first so many characters.
+std::string_view front(std::string_view text, std::size_t characters) {
+    std::size_t end = 0;
+    for (; end < text.size(); ++end)
+        if ((text[end] & 0xC0) != 0x80 && characters-- == 0)
+            break;
+    return text.substr(0, end);
+}
+
+std::string_view back(std::string_view text, std::size_t characters) {
+    std::size_t all = columns_of(text);
+    return text.substr(front(text, all - std::min(all, characters)).size());
+}
+
+// Names differ at their ends more often than in the middle.
+std::string shortened(std::string_view text, std::size_t width) {
+    if (columns_of(text) <= width)
+        return std::string(text);
+    if (width < 2)
+        return std::string(front(text, width));
+    std::size_t head = width / 2;
+    return fmt::format("{}…{}", front(text, head), back(text, width - head - 1));
+}
+
+std::string cut(std::string_view text, std::size_t width) {
+    return columns_of(text) <= width ? std::string(text) : fmt::format("{}…", front(text, width - 1));
+}
+
+std::string left(std::string_view text, std::size_t width) {
+    std::string fitted = shortened(text, width);
+    return fitted + std::string(width - std::min(width, columns_of(fitted)), ' ');
+}
+
+std::string right(std::string_view text, std::size_t width) {
+    std::string fitted = cut(text, width);
+    return std::string(width - std::min(width, columns_of(fitted)), ' ') + fitted;
+}
+
+std::string time_or_blank(const std::optional<double> &ns) {
+    return ns ? duration_text(*ns) : "-";
+}
+
+std::string clock_text(std::chrono::system_clock::time_point when) {
+    return fmt::format("{:%H:%M:%S}", fmt::localtime(std::chrono::system_clock::to_time_t(when)));
+}
+
+std::string rate_text(double rate) {
+    constexpr double few = 10;
+    return rate < few ? fmt::format("{:.1f}", rate) : count_text(static_cast<std::uint64_t>(rate));
+}
+
+std::string owner(const std::string &target) {
+    return target.empty() ? "(nobody's)" : target;
+}
+
+// ---- the table
+
+std::string group_of(const WatchSeries &series, Grouping grouping) {
+    switch (grouping) {
+    case Grouping::container:
+        return owner(series.target);
+    case Grouping::direction:
+        return "all";
+    case Grouping::cpu:
+    case Grouping::interface:
+        break;
+    }
+    return series.group.empty() ? "-" : series.group;
+}
+
+using RowKey = std::tuple<std::string, Flow, Stage>;
+
+std::map<RowKey, SparseHistogram> grouped(const WatchWindow &window, Grouping grouping) {
+    std::map<RowKey, SparseHistogram> rows;
+    for (const WatchSeries &series : window.series)
+        rows[{group_of(series, grouping), series.flow, series.stage}].merge(series.time);
+    return rows;
+}
+
+double per_second(const SparseHistogram &time, const WatchWindow &window) {
+    return window.duration_ns == 0
+               ? 0
+               : static_cast<double>(time.sum()) * window.sample * second / static_cast<double>(window.duration_ns);
+}
+
+std::string change_text(const WatchRow &row) {
+    constexpr double noticeable = 0.05;
+    constexpr double times = 10;
+    if (!row.before || *row.before <= 0)
+        return "";
+    double change = *row.time.mean() / *row.before - 1;
+    if (std::abs(change) < noticeable)
+        return "";
+    if (change > times)
+        return fmt::format("x{:.0f}", change + 1);
+    return fmt::format("{:+.0f} %", change * 100);
+}
+
+// Which columns there are, by the width.
+struct Layout {
+    std::size_t group;
+    bool p50;
+    bool bar;
+    std::size_t bar_width;
+
+    explicit Layout(std::size_t width) {
+        constexpr std::size_t fixed = 67; // all columns but the group, the median and the bar
+        constexpr std::size_t median = 9;
+        constexpr std::size_t least_group = 12;
+        constexpr std::size_t most_group = 44;
+        constexpr std::size_t least_bar = 12;
+        constexpr std::size_t most_bar = 40;
+        std::size_t rest = width > fixed + least_group ? width - fixed : least_group;
+        p50 = rest >= least_group + median + 4;
+        rest -= p50 ? median : 0;
+        bar = rest >= least_group + least_bar + 8;
+        group = std::min(most_group, bar ? rest * 3 / 5 : rest);
+        bar_width = bar ? std::min(most_bar, rest - group - 1) : 0;
+    }
+};
+
+std::string heading(const Layout &layout, Grouping grouping, const TextStyle &style) {
+    std::string text = fmt::format(" {} {} {} {} {}", left(name_of(grouping), layout.group), left("dir", 3),
+                                   left("stage", 12), right("packets/s", 10), right("mean", 8));
+    if (layout.p50)
+        text += " " + right("p50", 8);
+    text += fmt::format(" {} {} {}", right("p99", 8), right("max", 8), right("change", 8));
+    return painted(text, Tone::dim, style);
+}
+
+std::string row_text(const WatchRow &row, const Layout &layout, double most, const TextStyle &style) {
+    std::string text = fmt::format(" {} {} {} {} {}", left(row.group, layout.group), left(name_of(row.flow), 3),
+                                   left(name_of(row.stage), 12), right(rate_text(row.rate), 10),
+                                   right(time_or_blank(row.time.mean()), 8));
+    if (layout.p50)
+        text += " " + right(time_or_blank(row.time.percentile(0.5)), 8);
+    std::optional<double> max;
+    if (row.time.max())
+        max = static_cast<double>(*row.time.max());
+    text += fmt::format(" {} {}", right(time_or_blank(row.time.percentile(0.99)), 8), right(time_or_blank(max), 8));
+    std::string change = change_text(row);
+    Tone tone = change.starts_with('-') ? Tone::good : Tone::bad;
+    text += " " + painted(right(change, 8), tone, style);
+    if (layout.bar && most > 0) {
+        auto length = static_cast<std::size_t>(
+            std::round(static_cast<double>(row.time.sum()) / most * static_cast<double>(layout.bar_width)));
+        text += " " + painted(std::string(length, '#'), Tone::bar, style);
+    }
+    return text;
+}
+
+std::vector<std::string> table(const std::vector<WatchRow> &rows, Grouping grouping, const TextStyle &style) {
+    Layout layout(static_cast<std::size_t>(style.width));
+    std::vector<std::string> lines = {heading(layout, grouping, style)};
+    double most = 0;
+    for (const WatchRow &row : rows)
+        most = std::max(most, static_cast<double>(row.time.sum()));
+    for (const WatchRow &row : rows)
+        lines.push_back(row_text(row, layout, most, style));
+    return lines;
+}
+
+// ---- what stands above and below it
+
+std::string books_text(const WatchConservation &books) {
+    std::string text =
+        fmt::format("{} packets entered, {} completed", count_text(books.entered), count_text(books.completed));
+    const std::array<std::pair<std::uint64_t, std::string_view>, 7> others = {{
+        {books.dropped, "dropped"},
+        {books.merged, "merged by GRO"},
+        {books.segmented, "segmented"},
+        {books.consumed, "ended early without a drop"},
+        {books.stale, "died unseen"},
+        {books.evicted, "evicted"},
+        {books.in_flight, "in flight"},
+    }};
+    for (const auto &[count, what] : others)
+        if (count != 0)
+            text += fmt::format(", {} {}", count_text(count), what);
+    return fmt::format("{}: {}", books.balanced() ? "balanced" : "NOT balanced", text);
+}
+
+std::string header(const WatchWindow &window, const WatchView &view, const TextStyle &style) {
+    std::string text = fmt::format(
+        "vethtrace watch  {}  {} target{}  {} window  {}  tracing {:.1f} % of a CPU", clock_text(window.begun),
+        window.targets, window.targets == 1 ? "" : "s", duration_text(static_cast<double>(window.duration_ns)),
+        window.sample == 1 ? "all packets" : fmt::format("1 packet in {}", window.sample), window.overhead * 100);
+    std::string more = fmt::format("  by {}  sort {}", name_of(view.grouping), name_of(view.sort));
+    if (view.frozen)
+        more = "  FROZEN" + more;
+    return painted(cut(text + more, static_cast<std::size_t>(style.width)), Tone::strong, style);
+}
+
+bool saw_packets(const WatchWindow &window) {
+    return !window.series.empty() || !window.drops.empty();
+}
+
+// Two windows without a packet need an explanation.
+std::vector<std::string> no_traffic(std::span<const WatchWindow> windows, const std::string &filter) {
+    if (saw_packets(windows.back()))
+        return {};
+    if (windows.size() < 2 || saw_packets(windows[windows.size() - 2]))
+        return {" no packets in this window"};
+    if (windows.back().targets == 0)
+        return {" no target is here: nothing of what was asked for exists (any more)"};
+    std::vector<std::string> lines = {
+        " No packets of these targets in two windows. Likely reasons:",
+        "  - there is no traffic, or only over loopback, inside the container",
+        "  - the traffic is another network namespace's (`ip netns identify PID`, --pid)",
+        "  - it takes an offloaded path that passes no hook: XDP, TC redirect, SR-IOV, AF_XDP",
+    };
+    if (!filter.empty())
+        lines.push_back("  - the filter lets nothing through: " + filter);
+    return lines;
+}
+
+std::vector<std::string> drop_lines(const WatchWindow &window, const TextStyle &style) {
+    std::vector<WatchDrop> drops = window.drops;
+    std::sort(drops.begin(), drops.end(), [](const WatchDrop &a, const WatchDrop &b) { return a.count > b.count; });
+    std::vector<std::string> lines;
+    for (const WatchDrop &drop : drops)
+        lines.push_back(painted(fmt::format(" dropped {} of {}, {}, after {}: {}", count_text(drop.count),
+                                            owner(drop.target), name_of(drop.flow), name_of(drop.last), drop.reason),
+                                Tone::bad, style));
+    return lines;
+}
+
+// Where a packet spent most of its time: the index of the mark that ended it.
+std::size_t longest_hop(const SlowPacket &packet) {
+    std::size_t longest = 1;
+    auto hop = [&](std::size_t i) { return packet.marks[i].since_first - packet.marks[i - 1].since_first; };
+    for (std::size_t i = 1; i < packet.marks.size(); ++i)
+        if (hop(i) > hop(longest))
+            longest = i;
+    return longest;
+}
+
+std::string slow_line(const SlowPacket &packet) {
+    std::string text =
+        fmt::format(" {} {} {} {} {} > {}", right(duration_text(static_cast<double>(packet.total)), 8),
+                    owner(packet.target), name_of(packet.flow), packet.protocol, packet.source, packet.destination);
+    if (packet.marks.size() < 2)
+        return text;
+    std::size_t end = longest_hop(packet);
+    const PacketMark &to = packet.marks[end];
+    const PacketMark &from = packet.marks[end - 1];
+    text += fmt::format("  {} of it {} to {}", duration_text(static_cast<double>(to.since_first - from.since_first)),
+                        name_of(from.station), name_of(to.station));
+    return text + fmt::format(" ({}, CPU {})", to.context == "process" ? to.comm : to.context, to.cpu);
+}
+
+std::vector<std::string> below(const WatchWindow &window, const std::vector<Advice> &advice,
+                               const std::vector<SlowPacket> &told, const TextStyle &style) {
+    std::vector<std::string> lines = drop_lines(window, style);
+    if (!window.slowest.empty())
+        lines.push_back(painted(" slowest packets", Tone::dim, style));
+    for (const SlowPacket &packet : window.slowest)
+        lines.push_back(slow_line(packet));
+    if (!told.empty())
+        lines.push_back(painted(" slower than allowed", Tone::dim, style));
+    for (const SlowPacket &packet : told)
+        lines.push_back(slow_line(packet));
+    if (window.slow_suppressed != 0)
+        lines.push_back(
+            fmt::format(" {} more were slower than allowed and are not shown", count_text(window.slow_suppressed)));
+    for (const Advice &piece : advice) {
+        lines.push_back(painted(fmt::format(" {}: {}", piece.rule, piece.what), Tone::strong, style));
+        lines.push_back(fmt::format("   {}; look at {} ({})", piece.evidence, piece.setting, piece.page));
+    }
+    if (window.series_dropped != 0)
+        lines.push_back(painted(
+            fmt::format(" {} stretches found no place: more with --max-series", count_text(window.series_dropped)),
+            Tone::bad, style));
+    for (const std::string &note : window.notes)
+        lines.push_back(fmt::format(" note: {}", note));
+    return lines;
+}
+
+// A line with colours in it is not cut inside of them.
+std::string fitted(const std::string &line, std::size_t width) {
+    std::string visible;
+    for (std::size_t i = 0; i < line.size();) {
+        if (line[i] == '\033') {
+            i = line.find('m', i) + 1;
+            continue;
+        }
+        visible += line[i++];
+    }
+    return columns_of(visible) <= width ? line : cut(visible, width);
+}
+
+} // namespace
+
+std::string_view name_of(WatchSort sort) {
+    return sort_names.at(static_cast<std::size_t>(sort));
+}
+
+std::vector<WatchRow> watch_rows(std::span<const WatchWindow> windows, Grouping grouping, WatchSort sort) {
+    std::vector<WatchRow> rows;
+    if (windows.empty())
+        return rows;
+    const WatchWindow &window = windows.back();
+    const WatchWindow *before = windows.size() < 2 ? nullptr : &windows[windows.size() - 2];
+    std::map<RowKey, SparseHistogram> earlier;
+    if (before != nullptr)
+        earlier = grouped(*before, grouping);
+    for (auto &[key, time] : grouped(window, grouping)) {
+        WatchRow row{.group = std::get<0>(key), .flow = std::get<1>(key), .stage = std::get<2>(key), .time = time};
+        row.rate = static_cast<double>(time.count()) * window.sample * second /
+                   static_cast<double>(std::max<Nanoseconds>(window.duration_ns, 1));
+        row.growth = per_second(time, window);
+        if (auto known = earlier.find(key); known != earlier.end()) {
+            row.before = known->second.mean();
+            row.growth -= per_second(known->second, *before);
+        }
+        rows.push_back(std::move(row));
+    }
+    auto more = [&](auto value) {
+        std::stable_sort(rows.begin(), rows.end(),
+                         [&](const WatchRow &a, const WatchRow &b) { return value(a) > value(b); });
+    };
+    switch (sort) {
+    case WatchSort::growth:
+        more([](const WatchRow &row) { return row.growth; });
+        break;
+    case WatchSort::p99:
+        more([](const WatchRow &row) { return row.time.percentile(0.99).value_or(0); });
+        break;
+    case WatchSort::rate:
+        more([](const WatchRow &row) { return row.rate; });
+        break;
+    case WatchSort::name:
+        break; // as the map has them
+    }
+    return rows;
+}
+
+std::vector<std::string> watch_frame(std::span<const WatchWindow> windows, const std::vector<Advice> &advice,
+                                     const std::vector<SlowPacket> &told, const WatchView &view, const TextStyle &style,
+                                     int rows) {
+    auto width = static_cast<std::size_t>(style.width);
+    auto room = static_cast<std::size_t>(std::max(rows, 4)) - 2; // without the header and the footer
+    std::vector<std::string> lines;
+    std::string footer = painted(cut(" q quit  space freeze  b group by  s sort", width), Tone::dim, style);
+    if (windows.empty())
+        return {painted(cut("vethtrace watch  waiting for the first window", width), Tone::strong, style), footer};
+    const WatchWindow &window = windows.back();
+    std::vector<std::string> body = no_traffic(windows, view.filter);
+    if (body.empty())
+        body = table(watch_rows(windows, view.grouping, view.sort), view.grouping, style);
+    std::vector<std::string> more = below(window, advice, told, style);
+
+    // Half of the room belongs to the table, and what the rest does not need.
+    std::size_t for_more = std::min(more.size(), room / 2);
+    std::size_t for_body = std::min(body.size(), room - for_more);
+    for_more = std::min(more.size(), room - for_body);
+    auto add = [&](const std::vector<std::string> &all, std::size_t most) {
+        bool cut_off = all.size() > most;
+        std::size_t shown = cut_off && most > 0 ? most - 1 : std::min(all.size(), most);
+        for (std::size_t i = 0; i < shown; ++i)
+            lines.push_back(fitted(all[i], width));
+        if (cut_off && most > 0)
+            lines.push_back(painted(cut(fmt::format(" ... {} more", all.size() - shown), width), Tone::dim, style));
+    };
+    lines.push_back(header(window, view, style));
+    add(body, for_body);
+    add(more, for_more);
+    lines.push_back(footer);
+    return lines;
+}
+
+std::string watch_lines(std::span<const WatchWindow> windows, const std::vector<Advice> &advice,
+                        const std::string &filter, const TextStyle &style) {
+    const WatchWindow &window = windows.back();
+    std::vector<std::string> lines = {header(window, {.grouping = window.grouping}, style)};
+    std::vector<std::string> body = no_traffic(windows, filter);
+    if (body.empty())
+        body = table(watch_rows(windows, window.grouping, WatchSort::growth), window.grouping, style);
+    lines.insert(lines.end(), body.begin(), body.end());
+    for (std::string &line : below(window, advice, {}, style))
+        lines.push_back(std::move(line));
+    return fmt::format("{}\n", fmt::join(lines, "\n"));
+}
+
+std::string slow_packet_text(const SlowPacket &packet, const TextStyle &style) {
+    std::string text = painted(slow_line(packet), Tone::strong, style) + fmt::format("  {} bytes\n", packet.bytes);
+    for (const PacketMark &mark : packet.marks) {
+        text +=
+            fmt::format("   {} {} CPU {:<3} {:<10} {}", right(duration_text(static_cast<double>(mark.since_first)), 8),
+                        left(name_of(mark.station), 20), mark.cpu, mark.context, mark.comm);
+        if (mark.pid != 0)
+            text += fmt::format(" ({})", mark.pid);
+        if (mark.queue != 0)
+            text += fmt::format("  {} queued", mark.queue);
+        text += "\n";
+    }
+    return text;
+}
+
+std::string watch_summary(const WatchTotals &totals, const std::string &ended, const TextStyle &style) {
+    std::string text =
+        painted(fmt::format("vethtrace watch  from {}, {} in {} window{}; {}", clock_text(totals.begun()),
+                            duration_text(static_cast<double>(totals.duration_ns())), totals.windows(),
+                            totals.windows() == 1 ? "" : "s", ended),
+                Tone::strong, style) +
+        "\n";
+    WatchWindow all;
+    all.duration_ns = totals.duration_ns();
+    std::map<std::tuple<std::string, Flow, Stage>, std::uint64_t> packets;
+    for (const auto &[key, total] : totals.series()) {
+        const auto &[target, flow, from, to] = key;
+        Stage stage = totals.stages().at(key);
+        all.series.push_back({target, flow, from, to, stage, "", total.time});
+        packets[{owner(target), flow, stage}] += total.packets;
+    }
+    std::vector<WatchRow> rows = watch_rows(std::span(&all, 1), Grouping::container, WatchSort::name);
+    for (WatchRow &row : rows)
+        row.rate = static_cast<double>(packets[{row.group, row.flow, row.stage}]) * second /
+                   static_cast<double>(std::max<Nanoseconds>(all.duration_ns, 1));
+    if (rows.empty())
+        text += " no packets\n";
+    else
+        text += fmt::format("{}\n", fmt::join(table(rows, Grouping::container, style), "\n"));
+    for (const auto &[key, count] : totals.drops())
+        all.drops.push_back({std::get<0>(key), std::get<1>(key), std::get<2>(key), std::get<3>(key), count});
+    for (const std::string &line : drop_lines(all, style))
+        text += line + "\n";
+    text += fmt::format(" {}\n", books_text(totals.conservation()));
+    if (totals.conservation().crowded_out != 0)
+        text += fmt::format(" {} packets could not be followed: the table of packets in flight was full\n",
+                            count_text(totals.conservation().crowded_out));
+    if (totals.series_dropped() != 0)
+        text +=
+            fmt::format(" {} stretches found no place: more with --max-series\n", count_text(totals.series_dropped()));
+    text += fmt::format(" tracing took {:.1f} % of a CPU's time", totals.mean_overhead() * 100);
+    return text;
+}
+
+} // namespace vethtrace

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// The interfaces of a network namespace, and which of them are the two ends of a pair.
+#pragma once
+
+#include "core/error.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace vethtrace {
+
+struct Interface {
+    int ifindex = 0;
+    std::string name;
+    std::string kind;    // "veth", "bridge", "macvlan", ...; empty: none, as a network card's
+    int link = 0;        // the other end of a pair, or the parent; 0: none
+    int link_netns = -1; // the number by which its namespace knows that of `link`; -1: its own
+    int master = 0;      // the bridge that it is a port of
+    bool is_up = false;
+    bool is_loopback = false;
+    std::string ipvlan_mode; // "l2", "l3", "l3s"; empty: no ipvlan
+
+    friend bool operator==(const Interface &, const Interface &) = default;
+};
+
+// Of the namespace that the calling thread is in.
+[[nodiscard]] Result<std::vector<Interface>> read_interfaces();
+// Of another one, by its file. Needs CAP_SYS_ADMIN.
+[[nodiscard]] Result<std::vector<Interface>> read_interfaces(const std::filesystem::path &netns);
+
+// The number by which the calling thread's namespace knows another one; null: it does not know it.
+[[nodiscard]] std::optional<int> number_of_namespace(const std::filesystem::path &netns);
+
+// The interfaces that have a default route, by ifindex.
+[[nodiscard]] std::vector<int> interfaces_with_default_route();
+
+} // namespace vethtrace

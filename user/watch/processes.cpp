@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "watch/processes.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <fstream>
+#include <sstream>
+#include <sys/stat.h>
+
+namespace vethtrace {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_id(std::string_view text) {
+    constexpr std::size_t digits = 64;
+    return text.size() == digits && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+// How the last steps of a control group's path begin, under systemd, and under cgroupfs its directory.
+struct Runtime {
+    std::string_view scope;     // "docker-ID.scope"
+    std::string_view directory; // "/docker/ID"
+    std::string_view name;
+};
+constexpr std::array<Runtime, 4> runtimes = {{
+    {"docker-", "docker", "docker"},
+    {"cri-containerd-", "cri-containerd", "containerd"},
+    {"crio-", "crio", "cri-o"},
+    {"libpod-", "libpod_parent", "podman"},
+}};
+
+ContainerId container_of_step(std::string_view step, std::string_view directory) {
+    constexpr std::string_view scope = ".scope";
+    if (step.ends_with(scope))
+        step.remove_suffix(scope.size());
+    for (const Runtime &runtime : runtimes)
+        if (step.starts_with(runtime.scope) && is_id(step.substr(runtime.scope.size())))
+            return {std::string(step.substr(runtime.scope.size())), std::string(runtime.name)};
+    if (!is_id(step))
+        return {};
+    for (const Runtime &runtime : runtimes)
+        if (directory == runtime.directory)
+            return {std::string(step), std::string(runtime.name)};
+    return {std::string(step), ""};
+}
+
+std::string text_of(const fs::path &path) {
+    std::ifstream file(path);
+    std::ostringstream text;
+    text << file.rdbuf();
+    return text.str();
+}
+
+pid_t pid_of(const fs::path &directory) {
+    std::string name = directory.filename();
+    pid_t pid = 0;
+    auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
+    return error == std::errc() && end == name.data() + name.size() ? pid : 0;
+}
+
+void add_processes(const Roots &roots, const std::vector<std::uint32_t> &left_out,
+                   std::map<std::uint32_t, Namespace> &found) {
+    std::error_code gone;
+    for (const fs::directory_entry &entry : fs::directory_iterator(roots.proc, gone)) {
+        pid_t pid = pid_of(entry.path());
+        fs::path file = entry.path() / "ns/net";
+        std::uint32_t inode = pid == 0 ? 0 : namespace_inode(file);
+        if (inode == 0 || std::find(left_out.begin(), left_out.end(), inode) != left_out.end())
+            continue;
+        Namespace &netns = found[inode];
+        if (netns.pid == 0 || pid < netns.pid) {
+            netns.pid = pid;
+            netns.path = file;
+        }
+        ContainerId container = container_of_cgroup(text_of(entry.path() / "cgroup"));
+        bool known = std::find(netns.containers.begin(), netns.containers.end(), container) != netns.containers.end();
+        if (!container.id.empty() && !known)
+            netns.containers.push_back(std::move(container));
+    }
+}
+
+// Files that hold a namespace without a process: of `ip netns`, and of container runtimes.
+void add_named(const Roots &roots, const std::vector<std::uint32_t> &left_out,
+               std::map<std::uint32_t, Namespace> &found) {
+    for (const char *directory : {"netns", "docker/netns"}) {
+        std::error_code none;
+        for (const fs::directory_entry &entry : fs::directory_iterator(roots.run / directory, none)) {
+            std::uint32_t inode = namespace_inode(entry.path());
+            if (inode == 0 || std::find(left_out.begin(), left_out.end(), inode) != left_out.end())
+                continue;
+            Namespace &netns = found[inode];
+            netns.names.push_back(entry.path().filename());
+            if (netns.path.empty())
+                netns.path = entry.path();
+        }
+    }
+}
+
+} // namespace
+
+std::uint32_t namespace_inode(const fs::path &path) {
+    struct stat status = {};
+    return stat(path.c_str(), &status) == 0 ? static_cast<std::uint32_t>(status.st_ino) : 0;
+}
+
+ContainerId container_of_cgroup(std::string_view cgroup) {
+    ContainerId found;
+    std::string_view directory;
+    while (!cgroup.empty()) {
+        std::size_t end = cgroup.find_first_of("/:\n");
+        std::string_view step = cgroup.substr(0, end);
+        // The deepest wins: containers run in containers.
+        if (ContainerId container = container_of_step(step, directory); !container.id.empty())
+            found = std::move(container);
+        directory = step;
+        cgroup.remove_prefix(end == std::string_view::npos ? cgroup.size() : end + 1);
+    }
+    return found;
+}
+
+std::map<std::uint32_t, Namespace> find_namespaces(const Roots &roots, const std::vector<std::uint32_t> &left_out) {
+    std::map<std::uint32_t, Namespace> found;
+    add_processes(roots, left_out, found);
+    add_named(roots, left_out, found);
+    for (auto &[inode, netns] : found)
+        std::sort(netns.names.begin(), netns.names.end());
+    return found;
+}
+
+} // namespace vethtrace

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Which network namespaces there are, by their processes and their names.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <sys/types.h>
+#include <vector>
+
+namespace vethtrace {
+
+// Where the system keeps what is looked at; tests have a tree of their own.
+struct Roots {
+    std::filesystem::path proc = "/proc";
+    std::filesystem::path run = "/run";
+    std::filesystem::path var_lib = "/var/lib";
+};
+
+// A container by its control group.
+struct ContainerId {
+    std::string id;      // 64 hexadecimal digits, or for bare crun and runc the container's name
+    std::string runtime; // "docker", "containerd", "podman", "cri-o"; empty: one cannot tell
+
+    friend bool operator==(const ContainerId &, const ContainerId &) = default;
+};
+
+// From /proc/PID/cgroup. Empty id: of no container.
+[[nodiscard]] ContainerId container_of_cgroup(std::string_view cgroup);
+
+struct Namespace {
+    pid_t pid = 0;                       // the lowest of its processes; 0: none
+    std::vector<std::string> names;      // as files of namespaces have them, without their directories
+    std::filesystem::path path;          // by which it can be entered
+    std::vector<ContainerId> containers; // each once
+};
+
+// By inode number. Processes of the namespaces in `left_out` are not looked at any further.
+[[nodiscard]] std::map<std::uint32_t, Namespace> find_namespaces(const Roots &roots,
+                                                                 const std::vector<std::uint32_t> &left_out);
+
+// The inode number of a file of namespace; 0: there is none.
+[[nodiscard]] std::uint32_t namespace_inode(const std::filesystem::path &path);
+
+} // namespace vethtrace

@@ -372,19 +372,25 @@ static __always_inline void enter(struct cpu_area *cpu, struct sk_buff *skb, u64
 
 // How many packets wait in the qdisc that this one is for. 0 also where the kernel counts them for each CPU apart.
 static __always_inline u32 queue_length(struct sk_buff *skb) {
-    u64 queue = (u64)BPF_CORE_READ(skb, dev, _tx) + skb->queue_mapping * bpf_core_type_size(struct netdev_queue);
+    u32 index = skb->queue_mapping;
+    u64 queue;
 
+    if (!index) {
+        const struct Qdisc *qdisc = skb->dev->_tx->qdisc;
+
+        return qdisc ? qdisc->q.qlen : 0;
+    }
+    queue = (u64)BPF_CORE_READ(skb, dev, _tx) + index * bpf_core_type_size(struct netdev_queue);
     return BPF_CORE_READ((struct netdev_queue *)queue, qdisc, q.qlen);
 }
 
-// The same for a packet of whoever. One with a socket was made here and now, unless it has just been through another
-// device, as on its way from a macvlan to its parent.
+// A packet of whoever is handed to a device's qdisc. One with a socket was made here and now, unless it has just been
+// through another device, as on its way from a macvlan to its parent.
 static __always_inline void queue_watched(struct cpu_area *cpu, struct sk_buff *skb, u64 address) {
-    u64 place = place_of_device(skb->dev);
     const struct watched_device *device;
     struct slot *slot = find(address);
     bool has_socket = skb->sk;
-    struct beginning at = {};
+    struct beginning at;
 
     if (!address)
         return;
@@ -393,26 +399,25 @@ static __always_inline void queue_watched(struct cpu_area *cpu, struct sk_buff *
         bool passed = !has_socket || slot->station % POINTS == POINT_XMIT;
 
         if (slot->timeline & SLOT_DELIVERED ? routed : passed) {
-            reach(cpu, slot, place, POINT_QUEUE | queue_length(skb) << QUEUE_SHIFT);
+            reach(cpu, slot, place_of_device(skb->dev), POINT_QUEUE | queue_length(skb) << QUEUE_SHIFT);
             return;
         }
         forget_watched(cpu, address);
     }
-    device = device_at(place);
+    if (!is_watched(cpu))
+        return;
+    at.place = place_of_device(skb->dev);
+    device = device_at(at.place);
     if (!device || !device->target || (device->role == ROLE_HOST && !has_socket))
         return;
-    if (!is_watched(cpu)) {
-        count(cpu, TALLY_NOT_SAMPLED);
-        return;
-    }
     at.skb = address;
-    at.header = (u64)BPF_CORE_READ(skb, head) + skb->network_header;
-    at.place = place;
+    at.header = (u64)skb->head + skb->network_header;
     at.target = device->target;
     at.flow = device->role == ROLE_HOST ? WATCH_IN : WATCH_OUT;
     at.station = device_station(device->role, POINT_QUEUE);
     at.bytes = skb->len;
     at.queue = queue_length(skb);
+    at.marks = 0;
     begin(cpu, &at);
 }
 
@@ -699,38 +704,37 @@ int BPF_PROG(softirq_exit, unsigned int vector)
 // A packet of whoever is received. At a device of the host that is no target's it may have come from another machine,
 // or from a container that is not watched; whose it is will show.
 static __always_inline void receive_watched(struct cpu_area *cpu, struct sk_buff *skb, u64 address) {
-    u64 place = place_of_device(skb->dev);
-    const struct watched_device *device = device_at(place);
+    const struct watched_device *device;
     struct slot *slot = find(address);
-    struct beginning at = {};
+    struct beginning at;
 
     cpu->arrived_skb = 0;
-    if (!address)
+    if (!address || (!slot && !is_watched(cpu)))
         return;
+    at.place = place_of_device(skb->dev);
+    device = device_at(at.place);
     if (slot) {
         bool is_up_a_bridge = device && device->role == ROLE_BRIDGE;
 
         if (!(slot->timeline & SLOT_DELIVERED) && (slot->flow || is_up_a_bridge)) {
             if (!cpu->net_rx.handled)
                 handle(cpu, slot);
-            reach(cpu, slot, place, POINT_RECEIVE);
+            reach(cpu, slot, at.place, POINT_RECEIVE);
             return;
         }
         forget_watched(cpu, address);
+        if (!is_watched(cpu))
+            return;
     }
     if (!device || (device->role != ROLE_UPLINK && device->role != ROLE_ELSEWHERE))
         return;
-    if (!is_watched(cpu)) {
-        count(cpu, TALLY_NOT_SAMPLED);
-        return;
-    }
     at.skb = address;
-    at.header = (u64)BPF_CORE_READ(skb, data);
-    at.place = place;
+    at.header = (u64)skb->data;
     at.target = device->target;
     at.flow = WATCH_IN;
     at.station = device_station(device->role, POINT_RECEIVE);
     at.bytes = skb->len;
+    at.queue = 0;
     at.marks = device->target ? SLOT_DELIVERED : 0;
     begin(cpu, &at);
     cpu->arrived_skb = address;

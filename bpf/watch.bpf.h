@@ -28,6 +28,9 @@ const volatile bool sees_data_ready;
 volatile __u64 epoch = 1;
 volatile __u32 grouping = GROUP_NONE;
 
+// New packets are followed. Off while hooks come and go, because one that only passes some of them would look lost.
+volatile __u32 following;
+
 // User space sets the sizes to 1 where nothing is watched.
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
@@ -186,12 +189,15 @@ static __always_inline void mark_journey(struct cpu_area *cpu, struct journey *j
     mark = &journey->at[marks];
     mark->when = now;
     mark->pid = (u32)bpf_get_current_pid_tgid();
+    if (marks && mark[-1].pid == mark->pid && mark[-1].cpu == cpu->cpu)
+        __builtin_memcpy(mark->comm, mark[-1].comm, sizeof(mark->comm)); // cheaper than asking again
+    else
+        bpf_get_current_comm(mark->comm, sizeof(mark->comm));
     mark->queue = queue;
     mark->cpu = cpu->cpu;
     mark->station = station;
     mark->ifindex = ifindex;
     mark->context = cpu->net_rx.context;
-    bpf_get_current_comm(mark->comm, sizeof(mark->comm));
     journey->marks = marks + 1;
     journey->total = now - journey->at[0].when;
 }
@@ -348,10 +354,14 @@ static __always_inline void forget_watched(struct cpu_area *cpu, u64 skb) {
     slot->skb = 0;
 }
 
+// Whether a packet that enters is followed.
 static __always_inline bool is_watched(struct cpu_area *cpu) {
-    if (cpu->sample_limit == ~0U)
+    if (!following)
+        return false;
+    if (cpu->sample_limit == ~0U || bpf_get_prandom_u32() <= cpu->sample_limit)
         return true;
-    return bpf_get_prandom_u32() <= cpu->sample_limit;
+    count(cpu, TALLY_NOT_SAMPLED);
+    return false;
 }
 
 struct beginning {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // Nothing is lost in silence: whatever can happen to a packet is provoked here, and must be counted under its name.
-#include "netns/netns.hpp"
 #include "lab/ownership.hpp"
 #include "native/native.hpp"
+#include "netns/netns.hpp"
 #include "report/json.hpp"
 #include "run/run.hpp"
 

@@ -53,6 +53,7 @@ protected:
         uplink.is_last = 1;
         watch(place_of(host, int{LAB_IFINDEX} + ROLE_UPLINK), uplink);
         ASSERT_TRUE(engine_->attach());
+        engine_->follow();
     }
 
     static watched_device device(std::uint32_t of, role role) {

@@ -11,6 +11,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <cerrno>
+#include <chrono>
+#include <thread>
 
 namespace vethtrace {
 
@@ -178,7 +180,14 @@ Result<void> WatchEngine::attach() {
     return implementation_->programs().attach();
 }
 
+void WatchEngine::follow() {
+    implementation_->object().bss->following = 1;
+}
+
 void WatchEngine::detach() {
+    constexpr std::chrono::milliseconds until_packets_have_passed(20);
+    implementation_->object().bss->following = 0;
+    std::this_thread::sleep_for(until_packets_have_passed);
     implementation_->programs().detach();
 }
 

@@ -36,7 +36,10 @@ public:
     WatchEngine &operator=(const WatchEngine &) = delete;
     ~WatchEngine();
 
+    // Nothing is followed before follow(), so that no packet has passed only some of the hooks.
     [[nodiscard]] Result<void> attach();
+    void follow();
+    // Lets what is followed come to its end first.
     void detach();
 
     // Devices by layout::place_of().

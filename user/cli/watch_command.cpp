@@ -25,7 +25,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds between_looks(100);
 constexpr std::chrono::seconds between_refreshes(1);
-constexpr std::size_t history = 64; // windows that advice and the live view can look back to
+constexpr std::size_t history = 2; // windows: the last and the one that it is held against
 
 struct CloseFile {
     void operator()(std::FILE *file) const { (void)std::fclose(file); }
@@ -61,7 +61,7 @@ public:
             windows_.pop_front();
         totals_.add(window);
         std::vector<WatchWindow> recent(windows_.begin(), windows_.end());
-        std::vector<Advice> advice = advise(recent);
+        std::vector<Advice> advice = advise(window);
         if (record_ || command_.output.json) {
             std::string line = to_json(window, advice).dump();
             if (Result<void> kept = record(line); !kept)

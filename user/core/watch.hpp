@@ -163,7 +163,7 @@ struct Advice {
     std::string page;     // docs/advice.md#ksoftirqd
 };
 
-// By named rules, over the latest window and those before it (the oldest first). Empty when the numbers carry none.
-[[nodiscard]] std::vector<Advice> advise(const std::vector<WatchWindow> &windows);
+// By named rules, the most severe first. Empty when the numbers carry none.
+[[nodiscard]] std::vector<Advice> advise(const WatchWindow &window);
 
 } // namespace vethtrace

@@ -446,7 +446,7 @@ private:
         return Command(diff_command_);
     }
 
-    Result<Command> watch_command(Denied denied) const {
+    [[nodiscard]] Result<Command> watch_command(Denied denied) const {
         return watch_parser_.plan().map([&](WatchPlan plan) {
             plan.watch.denied = std::move(denied);
             return Command(WatchCommand{std::move(plan), output_});

@@ -46,7 +46,7 @@ public:
 private:
     struct Selected {
         Rung rung;
-        bpf_program *program;
+        bpf_program *program = nullptr;
     };
     struct Destroy {
         void operator()(vethtrace_bpf *object) const;

@@ -85,6 +85,25 @@ Json array_of(const Items &items, ToJson to) {
     return json;
 }
 
+// Texts that there are none of are empty, and so is its mode if it is connected by nothing that is known here.
+Json target_json(const Target &target) {
+    Json devices = array_of(target.devices, [](const WatchedDevice &device) -> Json {
+        return {{"name", device.name},
+                {"ifindex", device.ifindex},
+                {"netns", device.netns},
+                {"role", name_of(device.role)}};
+    });
+    return {{"name", target.name},
+            {"kind", name_of(target.kind)},
+            {"runtime", target.runtime},
+            {"container_id", target.container_id},
+            {"pod", target.pod},
+            {"netns", target.netns},
+            {"pid", target.pid},
+            {"mode", target.mode ? name_of(*target.mode) : ""},
+            {"devices", std::move(devices)}};
+}
+
 } // namespace
 
 Json to_json(const SlowPacket &packet) {
@@ -112,6 +131,8 @@ Json to_json(const WatchWindow &window, const std::vector<Advice> &advice) {
             {"overhead_ratio", window.overhead},
             {"grouping", name_of(window.grouping)},
             {"targets", window.targets},
+            {"arrived", array_of(window.arrived, target_json)},
+            {"gone", window.gone},
             {"series", array_of(window.series, [&](const WatchSeries &series) { return series_json(series, window); })},
             {"drops", array_of(window.drops,
                                [](const WatchDrop &drop) {

@@ -243,11 +243,12 @@ std::vector<std::string> no_traffic(std::span<const WatchWindow> windows, const 
 std::vector<std::string> drop_lines(const WatchWindow &window, const TextStyle &style) {
     std::vector<WatchDrop> drops = window.drops;
     std::sort(drops.begin(), drops.end(), [](const WatchDrop &a, const WatchDrop &b) { return a.count > b.count; });
-    std::vector<std::string> lines;
-    for (const WatchDrop &drop : drops)
-        lines.push_back(painted(fmt::format(" dropped {} of {}, {}, after {}: {}", count_text(drop.count),
-                                            owner(drop.target), name_of(drop.flow), name_of(drop.last), drop.reason),
-                                Tone::bad, style));
+    std::vector<std::string> lines(drops.size());
+    std::transform(drops.begin(), drops.end(), lines.begin(), [&](const WatchDrop &drop) {
+        return painted(fmt::format(" dropped {} of {}, {}, after {}: {}", count_text(drop.count), owner(drop.target),
+                                   name_of(drop.flow), name_of(drop.last), drop.reason),
+                       Tone::bad, style);
+    });
     return lines;
 }
 

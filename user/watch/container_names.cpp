@@ -4,7 +4,9 @@
 #include "input/target.hpp"
 
 #include <array>
+#include <bit>
 #include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 namespace vethtrace {
@@ -85,27 +87,48 @@ ContainerName annotated_name(const fs::path &config, const Annotations &keys) {
 } // namespace
 
 const ContainerName &ContainerNames::of(const ContainerId &container) {
-    auto known = known_.find(container.id);
-    if (known == known_.end())
-        known = known_.emplace(container.id, look_up(container)).first;
-    return known->second;
+    Known &known = known_[container.id];
+    known.is_used = true;
+    if (known.name.name.empty() && known.name.pod.empty() && std::has_single_bit(++known.asked))
+        known.name = look_up(container);
+    return known.name;
+}
+
+void ContainerNames::forget_unused() {
+    std::erase_if(known_, [](const auto &each) { return !each.second.is_used; });
+    for (auto &[id, known] : known_)
+        known.is_used = false;
 }
 
 ContainerName ContainerNames::look_up(const ContainerId &container) const {
     const std::string &id = container.id;
     if (id.find('/') != std::string::npos)
         return {};
-    std::array<ContainerName, 5> tries = {
-        docker_name(roots_, id), podman_name(roots_, id),
-        annotated_name(roots_.run / "containerd/io.containerd.runtime.v2.task/k8s.io" / id / "config.json",
-                       of_containerd),
-        annotated_name(roots_.run / "containers/storage/overlay-containers" / id / "userdata/config.json", of_crio),
-        annotated_name(roots_.var_lib / "containers/storage/overlay-containers" / id / "userdata/config.json",
-                       of_crio)};
-    for (const ContainerName &name : tries)
-        if ((container.runtime.empty() || container.runtime == name.runtime) &&
-            (!name.name.empty() || !name.pod.empty()))
+    const std::array<std::pair<const char *, std::function<ContainerName()>>, 5> tries = {{
+        {"docker", [&] { return docker_name(roots_, id); }},
+        {"podman", [&] { return podman_name(roots_, id); }},
+        {"containerd",
+         [&] {
+             fs::path tasks = roots_.run / "containerd/io.containerd.runtime.v2.task/k8s.io";
+             return annotated_name(tasks / id / "config.json", of_containerd);
+         }},
+        {"cri-o",
+         [&] {
+             fs::path run = roots_.run / "containers/storage/overlay-containers";
+             return annotated_name(run / id / "userdata/config.json", of_crio);
+         }},
+        {"cri-o",
+         [&] {
+             fs::path lib = roots_.var_lib / "containers/storage/overlay-containers";
+             return annotated_name(lib / id / "userdata/config.json", of_crio);
+         }},
+    }};
+    for (const auto &[runtime, look] : tries) {
+        if (!container.runtime.empty() && container.runtime != runtime)
+            continue;
+        if (ContainerName name = look(); !name.name.empty() || !name.pod.empty())
             return name;
+    }
     return {"", "", false, container.runtime};
 }
 

@@ -24,8 +24,10 @@ class ContainerNames {
 public:
     explicit ContainerNames(Roots roots) : roots_(std::move(roots)) {}
 
-    // Asked for again, it is remembered.
+    // Remembered once it is known; else looked up again, ever more rarely: a container is there before its files are.
     [[nodiscard]] const ContainerName &of(const ContainerId &container);
+    // Forgets those that have not been asked for since the last call.
+    void forget_unused();
 
     // Containers of bare crun and runc, which control groups do not tell, by process: name and runtime.
     [[nodiscard]] std::map<pid_t, ContainerId> started_by_hand() const;
@@ -33,8 +35,14 @@ public:
 private:
     [[nodiscard]] ContainerName look_up(const ContainerId &container) const;
 
+    struct Known {
+        ContainerName name;
+        unsigned asked = 0; // times
+        bool is_used = false;
+    };
+
     Roots roots_;
-    std::map<std::string, ContainerName> known_; // by identifier
+    std::map<std::string, Known> known_; // by identifier
 };
 
 } // namespace vethtrace

@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "watch/processes.hpp"
 
+#include "core/fd.hpp"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <fcntl.h>
 #include <fstream>
+#include <linux/magic.h>
+#include <linux/nsfs.h>
+#include <sched.h>
 #include <sstream>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 namespace vethtrace {
 
@@ -67,7 +75,7 @@ void add_processes(const Roots &roots, const std::vector<std::uint32_t> &left_ou
     for (const fs::directory_entry &entry : fs::directory_iterator(roots.proc, gone)) {
         pid_t pid = pid_of(entry.path());
         fs::path file = entry.path() / "ns/net";
-        std::uint32_t inode = pid == 0 ? 0 : namespace_inode(file);
+        std::uint32_t inode = pid == 0 ? 0 : namespace_inode(roots, file);
         if (inode == 0 || std::find(left_out.begin(), left_out.end(), inode) != left_out.end())
             continue;
         Namespace &netns = found[inode];
@@ -88,7 +96,7 @@ void add_named(const Roots &roots, const std::vector<std::uint32_t> &left_out,
     for (const char *directory : {"netns", "docker/netns"}) {
         std::error_code none;
         for (const fs::directory_entry &entry : fs::directory_iterator(roots.run / directory, none)) {
-            std::uint32_t inode = namespace_inode(entry.path());
+            std::uint32_t inode = namespace_inode(roots, entry.path());
             if (inode == 0 || std::find(left_out.begin(), left_out.end(), inode) != left_out.end())
                 continue;
             Namespace &netns = found[inode];
@@ -101,9 +109,24 @@ void add_named(const Roots &roots, const std::vector<std::uint32_t> &left_out,
 
 } // namespace
 
-std::uint32_t namespace_inode(const fs::path &path) {
+bool is_network_namespace(const Roots &roots, const fs::path &path) {
+    if (roots.any_file)
+        return true;
+    struct statfs system = {};
+    // Not every file: what a pipe or a device does when it is opened is its own affair.
+    if (statfs(path.c_str(), &system) != 0 || system.f_type != NSFS_MAGIC)
+        return false;
+    Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    return file && ioctl(file.get(), NS_GET_NSTYPE) == CLONE_NEWNET;
+}
+
+std::uint32_t namespace_inode(const Roots &roots, const fs::path &path) {
     struct stat status = {};
-    return stat(path.c_str(), &status) == 0 ? static_cast<std::uint32_t>(status.st_ino) : 0;
+    struct statfs system = {};
+    bool is_there = !path.empty() && stat(path.c_str(), &status) == 0;
+    if (!is_there || (!roots.any_file && (statfs(path.c_str(), &system) != 0 || system.f_type != NSFS_MAGIC)))
+        return 0;
+    return static_cast<std::uint32_t>(status.st_ino);
 }
 
 ContainerId container_of_cgroup(std::string_view cgroup) {

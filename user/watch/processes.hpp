@@ -18,7 +18,10 @@ struct Roots {
     std::filesystem::path proc = "/proc";
     std::filesystem::path run = "/run";
     std::filesystem::path var_lib = "/var/lib";
+    bool any_file = false; // plain files are as good as those of namespaces
 };
+
+inline constexpr std::size_t short_id = 12; // digits of an identifier, as docker and podman show it
 
 // A container by its control group.
 struct ContainerId {
@@ -42,7 +45,10 @@ struct Namespace {
 [[nodiscard]] std::map<std::uint32_t, Namespace> find_namespaces(const Roots &roots,
                                                                  const std::vector<std::uint32_t> &left_out);
 
-// The inode number of a file of namespace; 0: there is none.
-[[nodiscard]] std::uint32_t namespace_inode(const std::filesystem::path &path);
+// `ip netns` leaves an empty file where it could not bind a namespace.
+[[nodiscard]] bool is_network_namespace(const Roots &roots, const std::filesystem::path &path);
+
+// The inode number of a namespace's file; 0: there is none.
+[[nodiscard]] std::uint32_t namespace_inode(const Roots &roots, const std::filesystem::path &path);
 
 } // namespace vethtrace

@@ -22,6 +22,14 @@ std::uint64_t place(const WatchedDevice &device) {
     return layout::place_of(device.netns, static_cast<std::uint32_t>(device.ifindex));
 }
 
+// Numbers of namespaces are given again as soon as they are free.
+bool is_another(const Target &known, const Target &now) {
+    if (known.kind != now.kind)
+        return false; // it has only got a better name
+    return now.kind == TargetKind::container ? known.container_id != now.container_id && known.name != now.name
+                                             : now.kind == TargetKind::netns && known.name != now.name;
+}
+
 bool same(const layout::watched_device &a, const layout::watched_device &b) {
     return std::memcmp(&a, &b, sizeof(a)) == 0;
 }
@@ -32,44 +40,55 @@ Registry::Key Registry::key_of(const Target &target) {
     return {target.netns, target.kind == TargetKind::interface ? target.name : ""};
 }
 
-std::uint32_t Registry::number_of(const Target &target, std::vector<std::string> &notes) {
+std::uint32_t Registry::number_of(const Target &target, TargetChanges &changes) {
+    if (auto known = numbers_.find(key_of(target));
+        known != numbers_.end() && is_another(targets_[known->second].target, target))
+        take_leave(known->first, changes);
     auto [entry, fresh] = numbers_.try_emplace(key_of(target), last_number_ + 1);
     if (fresh) {
         ++last_number_;
         if (!first_)
-            notes.push_back(fmt::format("{} has come", target.name));
+            changes.notes.push_back(fmt::format("{} has come", target.name));
     }
-    targets_[entry->second].target = target;
+    Target &known = targets_[entry->second].target;
+    if (fresh || known != target)
+        changes.arrived.push_back(target);
+    known = target;
     return entry->second;
 }
 
-Result<std::vector<std::string>> Registry::update(const Found &found) {
-    std::vector<std::string> notes;
+void Registry::take_leave(const Key &key, TargetChanges &changes) {
+    auto known = numbers_.find(key);
+    Entry &entry = targets_[known->second];
+    entry.gone = true;
+    changes.gone.push_back(entry.target.name);
+    changes.notes.push_back(fmt::format("{} is gone", entry.target.name));
+    numbers_.erase(known);
+}
+
+Result<TargetChanges> Registry::update(const Found &found) {
+    TargetChanges changes;
     std::set<Key> here;
     Devices devices;
     for (const WatchedDevice &device : found.node)
         devices[place(device)] = entry(0, device);
     for (const Target &target : found.targets) {
         here.insert(key_of(target));
-        std::uint32_t number = number_of(target, notes);
+        std::uint32_t number = number_of(target, changes);
         for (const WatchedDevice &device : target.devices)
             devices[place(device)] = entry(number, device);
         if (target.kind != TargetKind::interface)
             devices[layout::place_of(target.netns, 0)] = entry(number, {});
     }
-    for (auto known = numbers_.begin(); known != numbers_.end();) {
-        if (here.contains(known->first)) {
-            ++known;
-            continue;
-        }
-        Entry &entry = targets_[known->second];
-        entry.gone = true;
-        notes.push_back(fmt::format("{} is gone", entry.target.name));
-        known = numbers_.erase(known);
-    }
+    std::vector<Key> gone;
+    for (const auto &[key, number] : numbers_)
+        if (!here.contains(key))
+            gone.push_back(key);
+    for (const Key &key : gone)
+        take_leave(key, changes);
     node_ = found.node;
     first_ = false;
-    return apply(devices).map([&] { return std::move(notes); });
+    return apply(devices).map([&] { return std::move(changes); });
 }
 
 Result<void> Registry::apply(const Devices &devices) {

@@ -15,12 +15,19 @@
 
 namespace vethtrace {
 
+// Since the last time.
+struct TargetChanges {
+    std::vector<Target> arrived; // or are otherwise than they were
+    std::vector<std::string> gone;
+    std::vector<std::string> notes; // sentences; none of the first time
+};
+
 class Registry {
 public:
     explicit Registry(WatchEngine &engine) : engine_(engine) {}
 
-    // Takes what was found this time for all there is. The sentences say what has come and what is gone.
-    [[nodiscard]] Result<std::vector<std::string>> update(const Found &found);
+    // Takes what was found this time for all there is.
+    [[nodiscard]] Result<TargetChanges> update(const Found &found);
 
     // Of a number; null for 0, and for one whose target is gone for longer than a window.
     [[nodiscard]] const Target *target(std::uint32_t number) const;
@@ -43,7 +50,8 @@ private:
     };
 
     static Key key_of(const Target &target);
-    std::uint32_t number_of(const Target &target, std::vector<std::string> &notes);
+    std::uint32_t number_of(const Target &target, TargetChanges &changes);
+    void take_leave(const Key &key, TargetChanges &changes);
     Result<void> apply(const Devices &devices);
 
     WatchEngine &engine_;

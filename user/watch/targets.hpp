@@ -4,10 +4,10 @@
 #pragma once
 
 #include "core/watch.hpp"
-#include "input/target.hpp"
 #include "watch/container_names.hpp"
 #include "watch/interfaces.hpp"
 #include "watch/processes.hpp"
+#include "watch/selection.hpp"
 
 #include <map>
 #include <memory>
@@ -15,16 +15,6 @@
 #include <vector>
 
 namespace vethtrace {
-
-// What the user asked for.
-struct Selection {
-    bool all = false;                    // every namespace other than the host's
-    std::vector<std::string> containers; // by name, identifier, or the beginning of one
-    std::vector<std::string> pods;       // NAME or NAMESPACE/NAME
-    std::vector<NetnsTarget> netns;
-    std::vector<pid_t> pids;
-    std::vector<std::string> interfaces; // of the host, or of the namespaces in `netns` if there are any
-};
 
 struct Found {
     std::vector<Target> targets;
@@ -50,18 +40,19 @@ private:
         unsigned age = 0;          // looks ago
     };
 
-    [[nodiscard]] Target describe(std::uint32_t inode, const Namespace &netns);
-    Result<void> select(const std::map<std::uint32_t, Namespace> &namespaces, std::vector<Target> &all,
-                        std::vector<Target> &chosen);
+    [[nodiscard]] std::map<std::uint32_t, Namespace> look_for_namespaces() const;
+    [[nodiscard]] Candidate describe(std::uint32_t inode, const Namespace &netns);
     const Inside *look_inside(std::uint32_t inode, const Namespace &netns, const std::vector<Interface> &host);
     void add_devices(Target &target, const Inside &inside, const std::vector<Interface> &host) const;
     Result<void> add_interfaces(const std::vector<Interface> &host, const std::vector<Target> &all, Found &found) const;
+    [[nodiscard]] Result<void> check_inner_interfaces(const Found &found) const;
     void add_node(const std::vector<Interface> &host, Found &found) const;
 
     Selection selection_;
     Roots roots_;
     ContainerNames names_;
     std::uint32_t host_;
+    Chooser chooser_;
     std::map<std::uint32_t, Inside> inside_; // by inode number
     std::uint64_t dumps_ = 0;
     bool first_ = true;

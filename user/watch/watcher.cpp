@@ -65,8 +65,10 @@ Result<std::unique_ptr<Watcher>> Watcher::open(const WatchOptions &options) {
     if (!engine)
         return tl::unexpected(engine.error());
     std::unique_ptr<Watcher> watcher(new Watcher(options, std::move(finder), std::move(*engine)));
-    if (Result<std::vector<std::string>> known = watcher->registry_.update(*found); !known)
-        return tl::unexpected(known.error());
+    Result<TargetChanges> changes = watcher->registry_.update(*found);
+    if (!changes)
+        return tl::unexpected(changes.error());
+    watcher->take(std::move(*changes));
     if (Result<void> attached = watcher->engine_->attach(); !attached)
         return tl::unexpected(attached.error());
     watcher->engine_->follow();
@@ -80,7 +82,14 @@ Result<std::unique_ptr<Watcher>> Watcher::open(const WatchOptions &options) {
 Result<void> Watcher::refresh() {
     return finder_->find()
         .and_then([&](const Found &found) { return registry_.update(found); })
-        .map([&](const std::vector<std::string> &notes) { notes_.insert(notes_.end(), notes.begin(), notes.end()); });
+        .map([&](TargetChanges changes) { take(std::move(changes)); });
+}
+
+void Watcher::take(TargetChanges changes) {
+    auto append = [](auto &to, auto &from) { std::move(from.begin(), from.end(), std::back_inserter(to)); };
+    append(changes_.arrived, changes.arrived);
+    append(changes_.gone, changes.gone);
+    append(changes_.notes, changes.notes);
 }
 
 void Watcher::poll(const std::function<void(const SlowPacket &)> &each) {
@@ -107,7 +116,10 @@ Result<WatchWindow> Watcher::next_window() {
     begun_wall_ = std::chrono::system_clock::now();
     window->sample = sample_;
     window->overhead = overhead_.part_since(window->duration_ns);
-    window->notes = std::exchange(notes_, {});
+    TargetChanges changes = std::exchange(changes_, {});
+    window->arrived = std::move(changes.arrived);
+    window->gone = std::move(changes.gone);
+    window->notes = std::move(changes.notes);
     add_node(*window);
     if (!gave_up_)
         keep_budget(*window);

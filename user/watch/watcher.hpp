@@ -57,6 +57,7 @@ private:
     Watcher(const WatchOptions &options, std::unique_ptr<TargetFinder> finder, std::unique_ptr<WatchEngine> engine);
     void keep_budget(const WatchWindow &window);
     void add_node(WatchWindow &window);
+    void take(TargetChanges changes);
 
     WatchOptions options_;
     std::unique_ptr<TargetFinder> finder_;
@@ -64,7 +65,8 @@ private:
     Registry registry_;
     Windows windows_;
     Overhead overhead_;
-    std::vector<std::string> notes_; // for the next window
+
+    TargetChanges changes_; // for the next window
     std::chrono::steady_clock::time_point begun_;
     std::chrono::system_clock::time_point begun_wall_;
     std::uint32_t sample_;

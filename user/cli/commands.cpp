@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "cli/commands.hpp"
 
+#include "cli/replay.hpp"
 #include "cli/result_file.hpp"
 #include "cli/terminal.hpp"
 #include "cli/watch_command.hpp"
@@ -11,6 +12,7 @@
 #include "privileges/privileges.hpp"
 #include "report/json.hpp"
 #include "report/text.hpp"
+#include "report/watch_report.hpp"
 #include "run/environment.hpp"
 
 #include <cerrno>
@@ -152,7 +154,33 @@ Exit execute(const FeaturesCommand &command) {
     return Exit::good;
 }
 
+Exit report_recording(const ReportCommand &command) {
+    constexpr std::size_t most_moments = 10;
+    WatchMoments moments(most_moments);
+    Result<WatchRecording> recording =
+        WatchRecording::open(command.file, [&](const WatchWindow &window) { moments.add(window); });
+    if (!recording)
+        return failed(recording.error());
+    Result<ResultFile> file = ResultFile::open(command.output.file);
+    if (!file)
+        return failed(file.error());
+    if (command.replay) {
+        StopSignals stop;
+        Result<void> played = replay(*recording, command, stop.requested());
+        return played ? Exit::good : failed(played.error());
+    }
+    WatchReport report{recording->totals(), recording->ended(), recording->environment(), moments.moments(),
+                       recording->remarks()};
+    Result<void> published = publish(command.output, *file, report);
+    return published ? Exit::good : failed(published.error());
+}
+
 Exit execute(const ReportCommand &command) {
+    if (is_recording(command.file))
+        return report_recording(command);
+    if (command.replay)
+        return failed({"--replay", "is for what `vethtrace watch --record FILE` has recorded",
+                       "without it, `vethtrace report` shows other results as well", Exit::usage});
     Result<Stored> result = read_stored(command.file);
     if (!result)
         return failed(result.error());

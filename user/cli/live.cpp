@@ -29,13 +29,15 @@ Enum next_of(Enum value, int count) {
 
 } // namespace
 
-bool apply_key(char key, WatchView &view) {
+WatchControl apply_key(char key, WatchView &view) {
+    WatchControl control;
     constexpr int groupings = 4;
     constexpr int sorts = 4;
     switch (key) {
     case 'q':
     case 'Q':
-        return false;
+        control.quit = true;
+        break;
     case ' ':
         view.frozen = !view.frozen;
         break;
@@ -45,10 +47,17 @@ bool apply_key(char key, WatchView &view) {
     case 's':
         view.sort = next_of(view.sort, sorts);
         break;
+    case 'n':
+        control.step = 1;
+        break;
+    case 'p':
+        control.step = -1;
+        break;
     default:
         break;
     }
-    return true;
+    control.grouping = view.grouping;
+    return control;
 }
 
 // Keys come one by one and are not echoed; what was on the screen before comes back in the end.
@@ -81,9 +90,8 @@ bool LiveView::is_possible() {
     return isatty(STDIN_FILENO) != 0 && isatty(STDOUT_FILENO) != 0;
 }
 
-LiveView::LiveView(Grouping grouping, std::string filter, const TextStyle &style)
-    : view_{.grouping = grouping, .filter = std::move(filter)}, style_(style),
-      terminal_(std::make_unique<RawTerminal>()) {
+LiveView::LiveView(WatchView view, const TextStyle &style)
+    : view_(std::move(view)), style_(style), terminal_(std::make_unique<RawTerminal>()) {
     draw();
 }
 
@@ -102,17 +110,21 @@ WatchControl LiveView::wait_until(std::chrono::steady_clock::time_point then, co
             continue;
         char key = 0;
         if (read(STDIN_FILENO, &key, 1) != 1)
-            return {true, view_.grouping}; // the terminal is gone
-        if (!apply_key(key, view_))
-            return {true, view_.grouping};
+            return {true, view_.grouping, 0}; // the terminal is gone
+        WatchControl control = apply_key(key, view_);
+        if (control.quit || control.step != 0)
+            return control;
         draw();
     }
-    return {false, view_.grouping};
+    return {false, view_.grouping, 0};
 }
 
 void LiveView::show(const std::vector<WatchWindow> &windows, const std::vector<Advice> &advice) {
-    if (view_.frozen)
-        return;
+    if (!view_.frozen)
+        replace(windows, advice);
+}
+
+void LiveView::replace(const std::vector<WatchWindow> &windows, const std::vector<Advice> &advice) {
     windows_ = windows;
     advice_ = advice;
     draw();

@@ -16,17 +16,18 @@ namespace vethtrace {
 struct WatchControl {
     bool quit = false;
     Grouping grouping = Grouping::container;
+    int step = 0; // windows on, or back: of a recording
 };
 
-// What a key does to the view. False: it is the one that ends it.
-[[nodiscard]] bool apply_key(char key, WatchView &view);
+// What a key does to the view.
+[[nodiscard]] WatchControl apply_key(char key, WatchView &view);
 
 class LiveView {
 public:
     // Input and output are a terminal.
     [[nodiscard]] static bool is_possible();
 
-    LiveView(Grouping grouping, std::string filter, const TextStyle &style);
+    LiveView(WatchView view, const TextStyle &style);
     LiveView(const LiveView &) = delete;
     LiveView &operator=(const LiveView &) = delete;
     // Gives the terminal back as it was.
@@ -37,6 +38,9 @@ public:
 
     void show(const std::vector<WatchWindow> &windows, const std::vector<Advice> &advice);
     void show(const SlowPacket &packet);
+    // The same, even if it is frozen.
+    void replace(const std::vector<WatchWindow> &windows, const std::vector<Advice> &advice);
+    [[nodiscard]] bool is_frozen() const { return view_.frozen; }
 
 private:
     class RawTerminal;

@@ -24,6 +24,7 @@ constexpr double longest_seconds = 86400;
 constexpr std::uint32_t most_sample = 1'000'000;
 constexpr double most_overhead = 1000;
 constexpr std::uint64_t most_rounds = 10'000;
+constexpr std::uint64_t most_windows = 1'000'000'000;
 constexpr std::uint64_t most_seed = UINT32_MAX; // JSON can tell all of them apart
 constexpr double percent = 100;
 
@@ -142,9 +143,16 @@ private:
         add_output_options(*features_);
 
         report_ = app_.add_subcommand("report", "show a stored result once more");
-        report_->add_option("file", report_command_.file, "what `-o FILE` wrote, or `--json` printed")
+        report_->add_option("file", report_command_.file, "what `-o FILE` or `watch --record FILE` wrote, or `--json` printed")
             ->type_name("FILE")
             ->required();
+        CLI::Option *replay =
+            report_->add_flag("--replay", report_command_.replay,
+                              "window by window, what `watch --record` has recorded: live on a terminal, else as lines");
+        report_->add_option("--window", report_command_.first_window, "begin with this window")
+            ->type_name("N")
+            ->needs(replay)
+            ->check(within(std::uint64_t{1}, most_windows));
         add_output_options(*report_);
 
         lab_ = app_.add_subcommand("lab", "keep a lab to poke at; remove what a crash left");

@@ -65,6 +65,8 @@ struct FeaturesCommand {
 
 struct ReportCommand {
     std::string file;
+    bool replay = false;            // of a recording: window by window
+    std::uint64_t first_window = 1; // its number
     OutputOptions output;
 };
 

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "core/stations.hpp"
 
+#include <algorithm>
 #include <array>
+#include <functional>
 #include <fmt/format.h>
+#include <map>
 
 namespace vethtrace {
 
@@ -44,11 +47,21 @@ std::string name_of(Station station) {
     return fmt::format("{}@{}", moment_names.at(index % layout::MOMENTS), end_names.at(index / layout::MOMENTS));
 }
 
+std::optional<layout::role> role_named(std::string_view name) {
+    auto found = std::find(role_names.begin(), role_names.end(), name);
+    return found == role_names.end() ? std::nullopt
+                                     : std::optional(static_cast<layout::role>(found - role_names.begin()));
+}
+
 std::optional<Station> station_named(std::string_view name) {
-    for (std::uint32_t id = 0; id < layout::STATIONS_USED; ++id)
-        if (name_of(Station{id}) == name)
-            return Station{id};
-    return std::nullopt;
+    static const std::map<std::string, Station, std::less<>> all = [] {
+        std::map<std::string, Station, std::less<>> names;
+        for (std::uint32_t id = 0; id < layout::STATIONS_USED; ++id)
+            names.emplace(name_of(Station{id}), Station{id});
+        return names;
+    }();
+    auto found = all.find(name);
+    return found == all.end() ? std::nullopt : std::optional(found->second);
 }
 
 std::string_view name_of(Stage stage) {

@@ -32,6 +32,7 @@ constexpr Station at(layout::moment moment, layout::end end) {
 [[nodiscard]] layout::role role_of(Station station);   // of a station at a device
 [[nodiscard]] std::string name_of(Station station);
 [[nodiscard]] std::string_view name_of(layout::role role);
+[[nodiscard]] std::optional<layout::role> role_named(std::string_view name);
 [[nodiscard]] std::optional<Station> station_named(std::string_view name);
 
 enum class Stage {

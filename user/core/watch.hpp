@@ -85,6 +85,7 @@ struct WatchDrop {
 
 struct PacketMark {
     Station station;
+    std::optional<Stage> stage = {}; // that ended here; null: it is the first
     Nanoseconds since_first = 0;
     int cpu = 0;
     std::uint32_t pid = 0; // the task that held the CPU then
@@ -152,6 +153,7 @@ struct WatchWindow {
     std::uint64_t slow_suppressed = 0; // packets beyond --slower-than that were not printed
     std::vector<std::string> notes;    // "web-1 has come", "web-2 is gone"
     std::size_t targets = 0;           // that are here at the end
+    std::map<std::string, std::size_t> modes; // how many of them are connected how; "other": by nothing known
     std::vector<Target> arrived;       // targets that are new, or otherwise than before
     std::vector<std::string> gone;     // names of targets
 };

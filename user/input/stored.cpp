@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "input/stored.hpp"
 
-#include "input/node.hpp"
+#include "input/document.hpp"
 #include "input/target.hpp"
 
 #include <algorithm>
@@ -10,7 +10,6 @@
 #include <fmt/format.h>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <sstream>
 
 namespace vethtrace {
@@ -19,113 +18,19 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t most_bytes = std::size_t{64} << 20;
-constexpr int deepest = 32;
 constexpr std::string_view schema = "vethtrace.run/1";
-constexpr const char *rewrite = "a file that `vethtrace -o FILE` wrote can be read";
-
-// ---- the text
-
-// How deep brackets are nested outside of strings.
-int depth_of(std::string_view text) {
-    int depth = 0;
-    int most = 0;
-    bool in_string = false;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if (in_string && text[i] == '\\')
-            ++i;
-        else if (text[i] == '"')
-            in_string = !in_string;
-        else if (!in_string && (text[i] == '{' || text[i] == '['))
-            most = std::max(most, ++depth);
-        else if (!in_string && (text[i] == '}' || text[i] == ']'))
-            --depth;
-    }
-    return most;
-}
-
-// nlohmann-json tells errors of syntax by an exception, and lets the last of two equal keys win.
-Result<Json> parse_json(const std::string &name, std::string_view text) {
-    if (text.find_first_not_of(" \t\r\n") == std::string_view::npos)
-        return fail(name, "is empty", rewrite);
-    if (text.size() > most_bytes)
-        return fail(name, fmt::format("is larger than {} MiB", most_bytes >> 20), rewrite);
-    if (depth_of(text) > deepest)
-        return fail(name, fmt::format("is nested more than {} deep", deepest), rewrite);
-    std::vector<std::set<std::string>> keys;
-    std::string twice;
-    auto watch = [&](int, Json::parse_event_t event, Json &parsed) {
-        if (event == Json::parse_event_t::object_start)
-            keys.emplace_back();
-        else if (event == Json::parse_event_t::object_end)
-            keys.pop_back();
-        else if (event == Json::parse_event_t::key && !keys.back().insert(parsed.get<std::string>()).second)
-            twice = printable(parsed.get<std::string>());
-        return true;
-    };
-    try {
-        Json json = Json::parse(text, watch);
-        if (!twice.empty())
-            return fail(name, fmt::format("has \"{}\" twice in one object", twice), rewrite);
-        return json;
-    } catch (const Json::exception &error) {
-        std::string said = error.what();
-        std::size_t bracket = said.find("] "); // after the library's name for the error
-        return fail(name, "is no JSON: " + printable(bracket == std::string::npos ? said : said.substr(bracket + 2)),
-                    rewrite);
-    }
-}
 
 // ---- its parts
 
-// Buckets are those of bpf/layout.h, in ascending order, and what is said of them all fits them.
 Histogram read_histogram(const Node &distribution) {
     Histogram histogram;
-    std::uint64_t count = distribution["count"].count();
-    std::uint64_t sum = distribution["sum_ns"].count(std::numeric_limits<std::uint64_t>::max());
-    std::vector<__u64> buckets(layout::BUCKETS);
-    std::uint64_t counted = 0;
-    std::optional<std::uint32_t> before;
-    for (const Node &bar : distribution["histogram"].items()) {
-        std::vector<Node> words = bar.items();
-        if (words.size() != 3) {
-            bar.refuse("is no bucket: [low, high, count]");
-            return histogram;
-        }
-        std::uint64_t low = words[0].count();
-        std::uint32_t bucket = layout::bucket_of(low);
-        BucketRange range = bucket_range(bucket);
-        std::optional<std::uint64_t> high;
-        if (!words[1].is_null())
-            high = words[1].count();
-        if (range.low != low || range.high != high)
-            bar.refuse("is none of the buckets that vethtrace has");
-        if (before && *before >= bucket)
-            bar.refuse("is not above the bucket before it");
-        before = bucket;
-        buckets[bucket] = words[2].count();
-        if (buckets[bucket] == 0)
-            words[2].refuse("is an empty bucket");
-        counted += buckets[bucket]; // 1025 times 2^53 fits
-    }
-    if (counted != count)
-        distribution["histogram"].refuse(fmt::format("holds {} values, and not the {} of \"count\"", counted, count));
-    if (count == 0 || distribution.failed())
+    Buckets read = read_buckets(distribution);
+    if (read.buckets.empty())
         return histogram;
-    layout::totals totals = {sum, distribution["min_ns"].count(), distribution["max_ns"].count()};
-    auto occupied = [](__u64 in_bucket) { return in_bucket != 0; };
-    auto first = std::find_if(buckets.begin(), buckets.end(), occupied) - buckets.begin();
-    if (layout::bucket_of(totals.min) != first)
-        distribution["min_ns"].refuse("is not in the first bucket");
-    if (layout::bucket_of(totals.max) != *before)
-        distribution["max_ns"].refuse("is not in the last bucket");
-    auto values = static_cast<double>(count);
-    constexpr double slack = 1e-9; // of the arithmetic
-    double mean = static_cast<double>(sum) / values;
-    if (mean < static_cast<double>(totals.min) * (1 - slack) || mean > static_cast<double>(totals.max) * (1 + slack))
-        distribution["sum_ns"].refuse("is not between count times min_ns and count times max_ns");
-    if (!distribution.failed())
-        histogram.merge(totals, std::span<const __u64, layout::BUCKETS>(buckets));
+    std::vector<__u64> all(layout::BUCKETS);
+    for (const SparseHistogram::Bucket &each : read.buckets)
+        all[each.bucket] = each.count;
+    histogram.merge(read.totals, std::span<const __u64, layout::BUCKETS>(all));
     return histogram;
 }
 
@@ -237,10 +142,6 @@ LoadResult read_load(const Node &from) {
     if (load.sample == 0)
         from["sample"].refuse("is 0");
     return load;
-}
-
-Station read_station(const Node &node) {
-    return node.one_of([](const std::string &name) { return station_named(name); }, "the name of a station");
 }
 
 // "veth_xmit fentry", and its kind once more.
@@ -477,7 +378,7 @@ constexpr std::string_view compare_schema = "vethtrace.compare/1";
 Result<std::string> schema_of(const std::string &name, const Json &json) {
     auto member = json.is_object() ? json.find("schema") : json.end();
     if (!json.is_object() || member == json.end() || !member->is_string())
-        return fail(name, "has no \"schema\", so it is no result of vethtrace", rewrite);
+        return fail(name, "has no \"schema\", so it is no result of vethtrace", rewrite_hint);
     std::string found = printable(member->get<std::string>());
     for (std::string_view known : {schema, compare_schema}) {
         if (found == known)
@@ -490,7 +391,7 @@ Result<std::string> schema_of(const std::string &name, const Json &json) {
     return fail(
         name,
         fmt::format("is of schema {}, and a run ({}) or a comparison ({}) was expected", found, schema, compare_schema),
-        rewrite);
+        rewrite_hint);
 }
 
 } // namespace
@@ -517,14 +418,14 @@ Result<Stored> parse_stored(const std::string &name, std::string_view text) {
 Result<Stored> read_stored(const std::string &path) {
     std::error_code error;
     if (std::filesystem::is_directory(path, error))
-        return fail(path, "is a directory", rewrite);
+        return fail(path, "is a directory", rewrite_hint);
     std::ifstream file(path, std::ios::binary);
     if (!file)
-        return fail_errno(path, errno, rewrite);
-    std::string text(most_bytes + 1, '\0');
+        return fail_errno(path, errno, rewrite_hint);
+    std::string text(most_document_bytes + 1, '\0');
     file.read(text.data(), static_cast<std::streamsize>(text.size()));
     if (file.bad())
-        return fail(path, "cannot be read", rewrite);
+        return fail(path, "cannot be read", rewrite_hint);
     text.resize(static_cast<std::size_t>(file.gcount()));
     return parse_stored(path, text);
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "report/watch_json.hpp"
 
+#include "core/utc.hpp"
 #include "report/distribution.hpp"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 namespace vethtrace {
@@ -13,12 +13,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr const char *schema = "vethtrace.watch/1";
-
-std::string time_text(std::chrono::system_clock::time_point when) {
-    auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(when.time_since_epoch()).count();
-    constexpr std::int64_t second = 1000;
-    return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(milliseconds / second), milliseconds % second);
-}
 
 double rate(std::uint64_t packets, Nanoseconds duration_ns) {
     constexpr double second = 1e9;
@@ -109,6 +103,7 @@ Json target_json(const Target &target) {
 Json to_json(const SlowPacket &packet) {
     Json marks = array_of(packet.marks, [](const PacketMark &mark) -> Json {
         return {{"station", name_of(mark.station)},
+                {"stage", mark.stage ? Json(name_of(*mark.stage)) : Json()},
                 {"since_first_ns", mark.since_first},
                 {"cpu", mark.cpu},
                 {"pid", mark.pid},
@@ -125,12 +120,13 @@ Json to_json(const WatchWindow &window, const std::vector<Advice> &advice) {
     return {{"schema", schema},
             {"final", false},
             {"number", window.number},
-            {"begun", time_text(window.begun)},
+            {"begun", utc_text(window.begun)},
             {"duration_ns", window.duration_ns},
             {"sample", window.sample},
             {"overhead_ratio", window.overhead},
             {"grouping", name_of(window.grouping)},
             {"targets", window.targets},
+            {"modes", window.modes},
             {"arrived", array_of(window.arrived, target_json)},
             {"gone", window.gone},
             {"series", array_of(window.series, [&](const WatchSeries &series) { return series_json(series, window); })},
@@ -170,7 +166,7 @@ Json final_json(const WatchTotals &totals, const std::string &ended, const Envir
             {"final", true},
             {"tool", {{"version", environment.tool}, {"libbpf", environment.libbpf}}},
             {"kernel", environment.kernel},
-            {"begun", time_text(totals.begun())},
+            {"begun", utc_text(totals.begun())},
             {"duration_ns", totals.duration_ns()},
             {"windows", totals.windows()},
             {"ended", ended},

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "report/watch_text.hpp"
 
+#include "report/columns.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -17,57 +19,8 @@ namespace {
 constexpr std::array<std::string_view, 4> sort_names = {"growth", "p99", "rate", "name"};
 constexpr double second = 1e9;
 
-// ---- text of a certain width, one column a character
-
-std::size_t columns_of(std::string_view text) {
-    return static_cast<std::size_t>(
-        std::count_if(text.begin(), text.end(), [](char letter) { return (letter & 0xC0) != 0x80; }));
-}
-
-// The first so many characters.
-std::string_view front(std::string_view text, std::size_t characters) {
-    std::size_t end = 0;
-    for (; end < text.size(); ++end)
-        if ((text[end] & 0xC0) != 0x80 && characters-- == 0)
-            break;
-    return text.substr(0, end);
-}
-
-std::string_view back(std::string_view text, std::size_t characters) {
-    std::size_t all = columns_of(text);
-    return text.substr(front(text, all - std::min(all, characters)).size());
-}
-
-// Names differ at their ends more often than in the middle.
-std::string shortened(std::string_view text, std::size_t width) {
-    if (columns_of(text) <= width)
-        return std::string(text);
-    if (width < 2)
-        return std::string(front(text, width));
-    std::size_t head = width / 2;
-    return fmt::format("{}…{}", front(text, head), back(text, width - head - 1));
-}
-
-std::string cut(std::string_view text, std::size_t width) {
-    return columns_of(text) <= width ? std::string(text) : fmt::format("{}…", front(text, width - 1));
-}
-
-std::string left(std::string_view text, std::size_t width) {
-    std::string fitted = shortened(text, width);
-    return fitted + std::string(width - std::min(width, columns_of(fitted)), ' ');
-}
-
-std::string right(std::string_view text, std::size_t width) {
-    std::string fitted = cut(text, width);
-    return std::string(width - std::min(width, columns_of(fitted)), ' ') + fitted;
-}
-
 std::string time_or_blank(const std::optional<double> &ns) {
     return ns ? duration_text(*ns) : "-";
-}
-
-std::string clock_text(std::chrono::system_clock::time_point when) {
-    return fmt::format("{:%H:%M:%S}", fmt::localtime(std::chrono::system_clock::to_time_t(when)));
 }
 
 std::string rate_text(double rate) {
@@ -206,10 +159,19 @@ std::string books_text(const WatchConservation &books) {
     return fmt::format("{}: {}", books.balanced() ? "balanced" : "NOT balanced", text);
 }
 
+// "3 targets: 2 bridge, 1 ipvlan"
+std::string targets_text(const WatchWindow &window) {
+    std::string text = fmt::format("{} target{}", window.targets, window.targets == 1 ? "" : "s");
+    std::vector<std::string> modes;
+    for (const auto &[mode, count] : window.modes)
+        modes.push_back(fmt::format("{} {}", count, mode));
+    return modes.empty() ? text : fmt::format("{}: {}", text, fmt::join(modes, ", "));
+}
+
 std::string header(const WatchWindow &window, const WatchView &view, const TextStyle &style) {
     std::string text = fmt::format(
-        "vethtrace watch  {}  {} target{}  {} window  {}  tracing {:.1f} % of a CPU", clock_text(window.begun),
-        window.targets, window.targets == 1 ? "" : "s", duration_text(static_cast<double>(window.duration_ns)),
+        "vethtrace watch  {}  {}  {} window  {}  tracing {:.1f} % of a CPU", clock_text(window.begun),
+        targets_text(window), duration_text(static_cast<double>(window.duration_ns)),
         window.sample == 1 ? "all packets" : fmt::format("1 packet in {}", window.sample), window.overhead * 100);
     std::string more = fmt::format("  by {}  sort {}", name_of(view.grouping), name_of(view.sort));
     if (view.frozen)
@@ -263,17 +225,17 @@ std::size_t longest_hop(const SlowPacket &packet) {
 }
 
 std::string slow_line(const SlowPacket &packet) {
-    std::string text =
-        fmt::format(" {} {} {} {} {} > {}", right(duration_text(static_cast<double>(packet.total)), 8),
-                    owner(packet.target), name_of(packet.flow), packet.protocol, packet.source, packet.destination);
-    if (packet.marks.size() < 2)
-        return text;
-    std::size_t end = longest_hop(packet);
-    const PacketMark &to = packet.marks[end];
-    const PacketMark &from = packet.marks[end - 1];
-    text += fmt::format("  {} of it {} to {}", duration_text(static_cast<double>(to.since_first - from.since_first)),
-                        name_of(from.station), name_of(to.station));
-    return text + fmt::format(" ({}, CPU {})", to.context == "process" ? to.comm : to.context, to.cpu);
+    std::string text = fmt::format(" {} {} {}", right(duration_text(static_cast<double>(packet.total)), 8),
+                                   owner(packet.target), name_of(packet.flow));
+    if (packet.marks.size() > 1) { // first what matters, as a narrow terminal cuts the end off
+        std::size_t end = longest_hop(packet);
+        const PacketMark &to = packet.marks[end];
+        const PacketMark &from = packet.marks[end - 1];
+        text += fmt::format("  {} {} ({}, CPU {})", duration_text(static_cast<double>(to.since_first - from.since_first)),
+                            name_of(to.stage.value_or(Stage::unforeseen)),
+                            to.context == "process" ? to.comm : to.context, to.cpu);
+    }
+    return text + fmt::format("  {} {} > {}", packet.protocol, packet.source, packet.destination);
 }
 
 std::vector<std::string> below(const WatchWindow &window, const std::vector<Advice> &advice,
@@ -303,20 +265,11 @@ std::vector<std::string> below(const WatchWindow &window, const std::vector<Advi
     return lines;
 }
 
-// A line with colours in it is not cut inside of them.
-std::string fitted(const std::string &line, std::size_t width) {
-    std::string visible;
-    for (std::size_t i = 0; i < line.size();) {
-        if (line[i] == '\033') {
-            i = line.find('m', i) + 1;
-            continue;
-        }
-        visible += line[i++];
-    }
-    return columns_of(visible) <= width ? line : cut(visible, width);
-}
-
 } // namespace
+
+std::string clock_text(std::chrono::system_clock::time_point when) {
+    return fmt::format("{:%H:%M:%S}", fmt::localtime(std::chrono::system_clock::to_time_t(when)));
+}
 
 std::string_view name_of(WatchSort sort) {
     return sort_names.at(static_cast<std::size_t>(sort));
@@ -368,7 +321,9 @@ std::vector<std::string> watch_frame(std::span<const WatchWindow> windows, const
     auto width = static_cast<std::size_t>(style.width);
     auto room = static_cast<std::size_t>(std::max(rows, 4)) - 2; // without the header and the footer
     std::vector<std::string> lines;
-    std::string footer = painted(cut(" q quit  space freeze  b group by  s sort", width), Tone::dim, style);
+    std::string footer = painted(cut(view.recorded ? " q quit  space stop and go  n next  p previous  b group by  s sort"
+                                                : " q quit  space freeze  b group by  s sort",
+                                  width), Tone::dim, style);
     if (windows.empty())
         return {painted(cut("vethtrace watch  waiting for the first window", width), Tone::strong, style), footer};
     const WatchWindow &window = windows.back();
@@ -446,7 +401,7 @@ std::string watch_summary(const WatchTotals &totals, const std::string &ended, c
                    static_cast<double>(std::max<Nanoseconds>(all.duration_ns, 1));
     if (rows.empty())
         text += " no packets\n";
-    else
+    else if (style.verbosity >= 0)
         text += fmt::format("{}\n", fmt::join(table(rows, Grouping::container, style), "\n"));
     for (const auto &[key, count] : totals.drops())
         all.drops.push_back({std::get<0>(key), std::get<1>(key), std::get<2>(key), std::get<3>(key), count});

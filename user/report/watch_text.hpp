@@ -12,6 +12,9 @@
 
 namespace vethtrace {
 
+// 13:05:59, where the reader is.
+[[nodiscard]] std::string clock_text(std::chrono::system_clock::time_point when);
+
 enum class WatchSort { growth, p99, rate, name };
 [[nodiscard]] std::string_view name_of(WatchSort sort);
 
@@ -19,6 +22,7 @@ struct WatchView {
     Grouping grouping = Grouping::container;
     WatchSort sort = WatchSort::growth;
     bool frozen = false;
+    bool recorded = false;   // it is played back
     std::string filter = {}; // what was filtered for, as it was typed; empty: nothing
 };
 

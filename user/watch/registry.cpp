@@ -111,6 +111,15 @@ const Target *Registry::target(std::uint32_t number) const {
     return known == targets_.end() ? nullptr : &known->second.target;
 }
 
+std::map<std::string, std::size_t> Registry::modes() const {
+    std::map<std::string, std::size_t> modes;
+    for (const auto &[key, number] : numbers_) {
+        const std::optional<Mode> &mode = targets_.at(number).target.mode;
+        ++modes[mode ? std::string(name_of(*mode)) : "other"];
+    }
+    return modes;
+}
+
 bool Registry::is_gone(std::uint32_t number) const {
     auto known = targets_.find(number);
     return known == targets_.end() || known->second.gone;

@@ -36,6 +36,8 @@ public:
     std::vector<std::uint32_t> forget_gone();
 
     [[nodiscard]] std::size_t size() const { return numbers_.size(); }
+    // How many of them are connected how; "other": by nothing that is known here.
+    [[nodiscard]] std::map<std::string, std::size_t> modes() const;
 
     // The device at a station of that target's packets; "ifindex 7" if it is not known.
     [[nodiscard]] std::string device_name(std::uint32_t number, Station station, std::uint32_t ifindex) const;

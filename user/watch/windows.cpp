@@ -74,10 +74,16 @@ SlowPacket to_slow_packet(const journey &journey, const Registry &registry) {
     packet.destination = address_text(journey.dest, journey.family, journey.dest_port);
     packet.bytes = journey.bytes;
     packet.total = journey.total;
+    const Target *target = registry.target(journey.target);
+    bool bridged = target != nullptr && target->mode == Mode::bridge;
     for (std::size_t i = 0; i < std::min<std::size_t>(journey.marks, JOURNEY_MARKS); ++i) {
         const packet_mark &mark = journey.at[i];
         std::string comm(mark.comm, strnlen(mark.comm, sizeof(mark.comm)));
+        std::optional<Stage> stage;
+        if (i > 0)
+            stage = stage_of_hop({journey.at[i - 1].station}, {mark.station}, bridged);
         packet.marks.push_back({{mark.station},
+                                stage,
                                 mark.when - journey.at[0].when,
                                 mark.cpu,
                                 mark.pid,
@@ -114,6 +120,7 @@ Result<WatchWindow> Windows::close(std::size_t slowest, Grouping grouping) {
     add_books(window);
     add_slowest(number, slowest, window); // last, when nothing is under way any more in what has ended
     window.targets = registry_.size();
+    window.modes = registry_.modes();
     forget_gone();
     return window;
 }

@@ -143,12 +143,14 @@ private:
         add_output_options(*features_);
 
         report_ = app_.add_subcommand("report", "show a stored result once more");
-        report_->add_option("file", report_command_.file, "what `-o FILE` or `watch --record FILE` wrote, or `--json` printed")
+        report_
+            ->add_option("file", report_command_.file,
+                         "what `-o FILE` or `watch --record FILE` wrote, or `--json` printed")
             ->type_name("FILE")
             ->required();
-        CLI::Option *replay =
-            report_->add_flag("--replay", report_command_.replay,
-                              "window by window, what `watch --record` has recorded: live on a terminal, else as lines");
+        CLI::Option *replay = report_->add_flag(
+            "--replay", report_command_.replay,
+            "window by window, what `watch --record` has recorded: live on a terminal, else as lines");
         report_->add_option("--window", report_command_.first_window, "begin with this window")
             ->type_name("N")
             ->needs(replay)

@@ -44,7 +44,8 @@ public:
     Outlet(const WatchCommand &command, File record)
         : command_(command), record_(std::move(record)), style_(style_of_stdout(command.output)) {
         if (!command.output.json && command.output.verbosity >= 0 && LiveView::is_possible())
-            live_.emplace(WatchView{.grouping = command.plan.watch.grouping, .filter = command.plan.filter_text}, style_);
+            live_.emplace(WatchView{.grouping = command.plan.watch.grouping, .filter = command.plan.filter_text},
+                          style_);
     }
 
     // Until then, or until it is to end. The grouping can be changed by a key.

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <array>
-#include <functional>
 #include <fmt/format.h>
+#include <functional>
 #include <map>
 
 namespace vethtrace {

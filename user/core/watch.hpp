@@ -148,14 +148,14 @@ struct WatchWindow {
     std::vector<WatchDrop> drops;
     std::vector<SlowPacket> slowest; // the slowest first
     NodeCounters node;
-    WatchConservation conservation;    // since the beginning
-    std::uint64_t series_dropped = 0;  // hops that found no place for their series
-    std::uint64_t slow_suppressed = 0; // packets beyond --slower-than that were not printed
-    std::vector<std::string> notes;    // "web-1 has come", "web-2 is gone"
-    std::size_t targets = 0;           // that are here at the end
+    WatchConservation conservation;           // since the beginning
+    std::uint64_t series_dropped = 0;         // hops that found no place for their series
+    std::uint64_t slow_suppressed = 0;        // packets beyond --slower-than that were not printed
+    std::vector<std::string> notes;           // "web-1 has come", "web-2 is gone"
+    std::size_t targets = 0;                  // that are here at the end
     std::map<std::string, std::size_t> modes; // how many of them are connected how; "other": by nothing known
-    std::vector<Target> arrived;       // targets that are new, or otherwise than before
-    std::vector<std::string> gone;     // names of targets
+    std::vector<Target> arrived;              // targets that are new, or otherwise than before
+    std::vector<std::string> gone;            // names of targets
 };
 
 // One piece of advice, with the numbers that it rests on.

@@ -231,9 +231,9 @@ std::string slow_line(const SlowPacket &packet) {
         std::size_t end = longest_hop(packet);
         const PacketMark &to = packet.marks[end];
         const PacketMark &from = packet.marks[end - 1];
-        text += fmt::format("  {} {} ({}, CPU {})", duration_text(static_cast<double>(to.since_first - from.since_first)),
-                            name_of(to.stage.value_or(Stage::unforeseen)),
-                            to.context == "process" ? to.comm : to.context, to.cpu);
+        text += fmt::format(
+            "  {} {} ({}, CPU {})", duration_text(static_cast<double>(to.since_first - from.since_first)),
+            name_of(to.stage.value_or(Stage::unforeseen)), to.context == "process" ? to.comm : to.context, to.cpu);
     }
     return text + fmt::format("  {} {} > {}", packet.protocol, packet.source, packet.destination);
 }
@@ -321,9 +321,11 @@ std::vector<std::string> watch_frame(std::span<const WatchWindow> windows, const
     auto width = static_cast<std::size_t>(style.width);
     auto room = static_cast<std::size_t>(std::max(rows, 4)) - 2; // without the header and the footer
     std::vector<std::string> lines;
-    std::string footer = painted(cut(view.recorded ? " q quit  space stop and go  n next  p previous  b group by  s sort"
-                                                : " q quit  space freeze  b group by  s sort",
-                                  width), Tone::dim, style);
+    std::string footer =
+        painted(cut(view.recorded ? " q quit  space stop and go  n next  p previous  b group by  s sort"
+                                  : " q quit  space freeze  b group by  s sort",
+                    width),
+                Tone::dim, style);
     if (windows.empty())
         return {painted(cut("vethtrace watch  waiting for the first window", width), Tone::strong, style), footer};
     const WatchWindow &window = windows.back();

@@ -27,7 +27,16 @@ public:
     ~Node() { run_script(fmt::format("for n in $(ls /run/netns | grep '^{}-'); do ip netns del $n; done", prefix_)); }
 
     void add(int i) {
-        run_script(fmt::format("ip netns add {0} && ip -n {1} link add v{2} type veth peer name eth0 netns {0} && "
+        run_script("ip netns add " + container(i));
+        connect(i);
+    }
+    // A container that is there already, by one of its processes.
+    void adopt(int i, pid_t pid) {
+        run_script(fmt::format("ip netns attach {} {}", container(i), pid));
+        connect(i);
+    }
+    void connect(int i) {
+        run_script(fmt::format("ip -n {1} link add v{2} type veth peer name eth0 netns {0} && "
                                "ip -n {1} link set v{2} master br0 up && ip -n {0} link set lo up && "
                                "ip -n {0} addr add {3}/16 dev eth0 && "
                                "(ip -n {0} addr add fd99::{2}/64 dev eth0 nodad || true) && "

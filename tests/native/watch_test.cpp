@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // `vethtrace watch` on a node of its own: what it finds, whose it says it is, and that nothing is lost.
-#include "native/node.hpp"
+#include "native/watching.hpp"
 
 #include <algorithm>
 #include <chrono>
 #include <csignal>
-#include <filesystem>
 #include <map>
 #include <set>
 #include <sstream>
@@ -19,24 +18,6 @@ using Json = nlohmann::json;
 using std::chrono::milliseconds;
 
 class Watch : public Native {};
-
-// Of the last line: counts by "target out qdisc".
-std::map<std::string, std::uint64_t> counts_in(const Json &line) {
-    std::map<std::string, std::uint64_t> counts;
-    for (const Json &series : line["series"])
-        // At a device that is nobody's a packet has a stage as well: the veth of a container that is not watched.
-        if (series["from"] != "queue@elsewhere")
-            counts[series["target"].get<std::string>() + " " + series["direction"].get<std::string>() + " " +
-                   series["stage"].get<std::string>()] += series["count"].get<std::uint64_t>();
-    return counts;
-}
-
-std::set<std::string> targets_in(const Json &line) {
-    std::set<std::string> targets;
-    for (const Json &series : line["series"])
-        targets.insert(series["target"]);
-    return targets;
-}
 
 std::uint64_t drops_in(const Json &line, const std::string &target, const std::string &reason) {
     std::uint64_t count = 0;
@@ -53,36 +34,6 @@ bool has_reasons() {
                 "[ $(uname -r | cut -d. -f1) -ge 6 ]"})
                .status == 0;
 }
-
-// A process that watches until it is asked for its result. It writes to a file: into a pipe that nobody reads it would
-// have to wait.
-class Watching {
-public:
-    Watching(const Node &node, std::vector<std::string> words) {
-        words.emplace_back("--json");
-        std::vector<std::string> line = {"sh", "-c", "exec \"$@\" >" + file_, "sh"};
-        std::vector<std::string> watch = node.watch_line(words);
-        line.insert(line.end(), watch.begin(), watch.end());
-        process_ = std::make_unique<Process>(line);
-        std::this_thread::sleep_for(milliseconds(1500)); // it has attached by then
-    }
-    Watching(const Watching &) = delete;
-    Watching &operator=(const Watching &) = delete;
-    ~Watching() { std::filesystem::remove(file_); }
-
-    [[nodiscard]] pid_t pid() const { return process_->pid(); }
-    std::vector<Json> finish() {
-        process_->signal(SIGINT);
-        Finished finished = process_->wait();
-        EXPECT_EQ(finished.status, 0) << finished.err;
-        std::ifstream file(file_);
-        return Node::lines(std::string((std::istreambuf_iterator<char>(file)), {}));
-    }
-
-private:
-    std::string file_ = fmt::format("{}/watch-{}.json", testing::TempDir(), getpid());
-    std::unique_ptr<Process> process_;
-};
 
 TEST_F(Watch, TellsContainersThatAreNamedFromOthers) {
     Node node(3);

@@ -115,13 +115,14 @@ TEST(Targets, HaveTheNamesThatTheirRuntimesGaveThem) {
              R"({"annotations": {"io.kubernetes.container.name": "api", "io.kubernetes.pod.name": "api-7f",
                  "io.kubernetes.pod.namespace": "shop", "io.kubernetes.cri-o.ContainerType": "container"}})");
     tree.process(40, "0::/\n");
-    tree.put("run/crun/byhand/status", R"({"pid": 40})");
+    tree.put("run/crun/started-by-hand/status", R"({"pid": 40})");
     tree.put("run/netns/blue", "");
     tree.process(50, "0::/user.slice\n");
     tree.process(60, "0::/system.slice/docker-" + id_of('d') + ".scope\n"); // of which no file tells
     EXPECT_EQ(found_in(tree, everything()),
-              (Names{"blue netns  ", "byhand container crun ", "db container podman ", "dddddddddddd container docker ",
-                     "pid 50 process  ", "shop/api-7f container cri-o shop/api-7f", "web-1 container docker "}));
+              (Names{"blue netns  ", "db container podman ", "dddddddddddd container docker ", "pid 50 process  ",
+                     "shop/api-7f container cri-o shop/api-7f", "started-by-hand container crun ",
+                     "web-1 container docker "}));
 }
 
 TEST(Targets, OfAPodAreOneUnderItsName) {

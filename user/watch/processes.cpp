@@ -109,6 +109,11 @@ void add_named(const Roots &roots, const std::vector<std::uint32_t> &left_out,
 
 } // namespace
 
+std::string short_id(const std::string &id) {
+    constexpr std::size_t digits = 12;
+    return is_id(id) ? id.substr(0, digits) : id;
+}
+
 bool is_network_namespace(const Roots &roots, const fs::path &path) {
     if (roots.any_file)
         return true;

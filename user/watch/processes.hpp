@@ -21,8 +21,6 @@ struct Roots {
     bool any_file = false; // plain files are as good as those of namespaces
 };
 
-inline constexpr std::size_t short_id = 12; // digits of an identifier, as docker and podman show it
-
 // A container by its control group.
 struct ContainerId {
     std::string id;      // 64 hexadecimal digits, or for bare crun and runc the container's name
@@ -30,6 +28,9 @@ struct ContainerId {
 
     friend bool operator==(const ContainerId &, const ContainerId &) = default;
 };
+
+// As docker and podman show an identifier: its first 12 digits. A name stays whole.
+[[nodiscard]] std::string short_id(const std::string &id);
 
 // From /proc/PID/cgroup. Empty id: of no container.
 [[nodiscard]] ContainerId container_of_cgroup(std::string_view cgroup);

@@ -54,7 +54,7 @@ std::string text_of(const Candidate &candidate) {
     const Target &target = candidate.target;
     return fmt::format("{} ({}, {})", target.name, target.runtime.empty() ? "netns" : target.runtime,
                        target.container_id.empty() ? fmt::format("inode:{}", target.netns)
-                                                   : target.container_id.substr(0, short_id));
+                                                   : short_id(target.container_id));
 }
 
 } // namespace

@@ -137,7 +137,7 @@ Candidate TargetFinder::describe(std::uint32_t inode, const Namespace &netns) {
         if (target.container_id.empty() || !known.is_sandbox)
             target.container_id = id.id;
         if (!known.is_sandbox)
-            candidate.names.push_back(known.name.empty() ? id.id.substr(0, short_id) : known.name);
+            candidate.names.push_back(known.name.empty() ? short_id(id.id) : known.name);
     }
     std::sort(candidate.names.begin(), candidate.names.end());
     if (!target.pod.empty()) { // one namespace for all of its containers, whose names are those of its replicas as well
@@ -145,7 +145,7 @@ Candidate TargetFinder::describe(std::uint32_t inode, const Namespace &netns) {
     } else if (!candidate.names.empty()) {
         target.name = fmt::format("{}", fmt::join(candidate.names, "+"));
     } else if (target.kind == TargetKind::container) { // nothing but a sandbox is there yet
-        target.name = target.container_id.substr(0, short_id);
+        target.name = short_id(target.container_id);
     } else if (!netns.names.empty()) {
         target.kind = TargetKind::netns;
         target.name = printable(netns.names.front());

@@ -91,6 +91,7 @@ struct sk_buff {
     struct net_device *dev;
     struct sock *sk;
     unsigned int len;
+    int skb_iif; // where it was received; 0 if it was made here
     u16 queue_mapping;
     u16 transport_header;
     u16 network_header;

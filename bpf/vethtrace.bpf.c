@@ -384,19 +384,20 @@ static __always_inline u32 queue_length(struct sk_buff *skb) {
     return BPF_CORE_READ((struct netdev_queue *)queue, qdisc, q.qlen);
 }
 
-// A packet of whoever is handed to a device's qdisc. One with a socket was made here and now, unless it has just been
-// through another device, as on its way from a macvlan to its parent.
+// A packet of whoever is handed to a device's qdisc. One that was received nowhere was made here and now, unless it has
+// just been through another device, as on its way from a macvlan to its parent. Whether it has a socket tells nothing:
+// a bridge passes on the packets of a container with the socket that they come from.
 static __always_inline void queue_watched(struct cpu_area *cpu, struct sk_buff *skb, u64 address) {
     const struct watched_device *device;
     struct slot *slot = find(address);
-    bool has_socket = skb->sk;
+    bool received = skb->skb_iif;
     struct beginning at;
 
     if (!address)
         return;
     if (slot) {
-        bool routed = !has_socket && slot->station / POINTS == ROLE_UPLINK;
-        bool passed = !has_socket || slot->station % POINTS == POINT_XMIT;
+        bool routed = received && slot->station / POINTS == ROLE_UPLINK;
+        bool passed = received || slot->station % POINTS == POINT_XMIT;
 
         if (slot->timeline & SLOT_DELIVERED ? routed : passed) {
             reach(cpu, slot, place_of_device(skb->dev), POINT_QUEUE | queue_length(skb) << QUEUE_SHIFT);
@@ -408,7 +409,7 @@ static __always_inline void queue_watched(struct cpu_area *cpu, struct sk_buff *
         return;
     at.place = place_of_device(skb->dev);
     device = device_at(at.place);
-    if (!device || !device->target || (device->role == ROLE_HOST && !has_socket))
+    if (!device || !device->target || (device->role == ROLE_HOST && received))
         return;
     at.skb = address;
     at.header = (u64)skb->head + skb->network_header;

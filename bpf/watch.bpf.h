@@ -469,6 +469,14 @@ static __noinline int claim(struct cpu_area *cpu, struct slot *slot, struct jour
     return 0;
 }
 
+// The packet of one target has got to another one: the first one's part of the way ends here.
+static __always_inline void hand_over(struct slot *slot, struct journey *journey, u32 target) {
+    slot->timeline |= SLOT_SECOND;
+    slot->flow = target;
+    slot->sender = WATCH_IN;
+    journey->second_target = target;
+}
+
 enum { QUEUE_SHIFT = 8 };
 
 // `where`: the point, and above QUEUE_SHIFT how many packets wait there.
@@ -499,12 +507,8 @@ static __noinline int reach(struct cpu_area *cpu, struct slot *slot, u64 place, 
     key.flow = slot->sender;
     key.from = slot->station;
     station = device_station(role, point);
-    if (target && target != slot->flow) { // of a second one: the first one's part of the way ends here
-        slot->timeline |= SLOT_SECOND;
-        slot->flow = target;
-        slot->sender = WATCH_IN;
-        journey->second_target = target;
-    }
+    if (target && target != slot->flow)
+        hand_over(slot, journey, target);
     key.to = key.target == target ? station : station_of(slot, role, point);
     if (key.target)
         end_watched_stretch(cpu, &key, (u32)place, slot->when, now);
@@ -567,7 +571,8 @@ static __noinline int deliver_watched(struct cpu_area *cpu, struct slot *slot, u
     return 0;
 }
 
-// Is this the socket that the packet is for? A packet from outside that is nobody's becomes its namespace's.
+// Is this the socket that the packet is for? A packet that has passed no device of its receiver's becomes that
+// namespace's.
 static __noinline int claim_for_socket(struct cpu_area *cpu, struct slot *slot, u64 ports, u32 netns) {
     struct journey *journey;
     u32 target;
@@ -579,12 +584,20 @@ static __noinline int claim_for_socket(struct cpu_area *cpu, struct slot *slot, 
         return false;
     if (journey->protocol == TCP_PROTOCOL && journey->source_port != (u16)(ports >> 16))
         return false;
-    if (slot->flow)
-        return slot->timeline & SLOT_DELIVERED ? true : false;
+    if (slot->timeline & SLOT_DELIVERED)
+        return true;
     target = target_of_netns(netns);
-    if (!target)
+    if (!target && slot->flow) { // the node's own socket, or that of a container which is not watched
+        count(cpu, TALLY_COMPLETED);
+        judge(cpu, journey);
+        slot->skb = 0;
+    }
+    if (!target || target == slot->flow)
         return false;
-    claim(cpu, slot, journey, target);
+    if (slot->flow)
+        hand_over(slot, journey, target); // between two on one parent, where no device of the second's is passed
+    else
+        claim(cpu, slot, journey, target);
     slot->timeline |= SLOT_DELIVERED;
     count(cpu, TALLY_COMPLETED);
     return true;

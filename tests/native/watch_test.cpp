@@ -211,6 +211,7 @@ TEST_F(Watch, TellsPacketsThatTakeTooLongButNotAllOfThem) {
     for (const Json &line : lines)
         if (line["schema"] == "vethtrace.packet/1") {
             ++told;
+            EXPECT_EQ(schema_errors("packet-1", line), "");
             EXPECT_GT(line["total_ns"], 10);
             EXPECT_GE(line["marks"].size(), 2);
         }

@@ -84,6 +84,8 @@ INSTANTIATE_TEST_SUITE_P(
         Misuse{{"--no-hook", "uprobe"}, "fentry, kprobe, tracepoint"}, Misuse{{"--topology", "ring"}, "wire,local"},
         Misuse{{"--sample", "0"}, "not in range"}, Misuse{{"--max-overhead", "0"}, "not in range"},
         Misuse{{"--sample", "2", "--max-overhead", "3"}, "excludes"},
+        Misuse{{"--cmd", "true", "-c", "5"}, "excludes"}, Misuse{{"--cmd", "true", "--flows", "2"}, "excludes"},
+        Misuse{{"--cmd", "true", "--follow", "2"}, "excludes"}, Misuse{{"--peer-cmd", "true"}, "requires --cmd"},
         Misuse{{"--mode", "host", "--topology", "local"}, "between two containers"},
         Misuse{{"--color", "blue"}, "auto,always,never"}, Misuse{{"-q", "-v"}, "excludes"}, Misuse{{"dance"}, "dance"},
         Misuse{{"lab"}, "subcommand"}, Misuse{{"lab", "exec", "container"}, "no command"},
@@ -99,6 +101,17 @@ INSTANTIATE_TEST_SUITE_P(
         Misuse{{"rr", "run", "host", "--port", "65536"}, "range"},
         Misuse{{"rr", "run", "host", "-c", "3", "--flows", "4"}, "at least one transaction"},
         Misuse{{"diff", "a.json"}, "after is required"}, Misuse{{"diff", "a", "b", "--fail-over", "-1"}, "range"}));
+
+TEST(CommandLine, TakesALoadOfTheUsers) {
+    Result<Command> command = parse({"--mode", "bridge", "--cmd", "wrk x", "--peer-cmd", "nginx", "-d", "3"});
+    ASSERT_TRUE(command) << command.error().text();
+    const auto &lab = std::get<InLabCommand>(*command);
+    EXPECT_EQ(lab.mode, Mode::bridge);
+    EXPECT_EQ(lab.command, "wrk x");
+    EXPECT_EQ(lab.peer_command, "nginx");
+    EXPECT_EQ(lab.duration, std::chrono::seconds(3));
+    EXPECT_FALSE(std::get<InLabCommand>(*parse({"--cmd", "true"})).duration) << "until it ends";
+}
 
 TEST(CommandLine, ReadsAComparison) {
     Result<Command> command = parse(

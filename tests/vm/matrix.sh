@@ -26,6 +26,21 @@ trace veth.wire.again --mode veth
 trace veth-gro.wire.segments --mode veth-gro --request 16384
 trace veth.wire.functions --mode veth --no-hook tracepoint:netif_rx --no-hook tracepoint:sk_data_ready
 trace veth.wire.kprobes --mode veth --no-hook fentry --no-hook tracepoint:netif_rx --no-hook tracepoint:sk_data_ready
+# The same ways as `watch` sees them, with a load that tells it nothing.
+watch() {
+    name=watch.$1
+    shift
+    chrt -b 0 vethtrace --json --peer-cmd 'exec vethtrace rr serve' \
+        --cmd 'exec vethtrace rr run $VETHTRACE_PEER -c 500 -q' "$@" >"$name.json" 2>"$name.err"
+    echo $? >"$name.status"
+}
+watch host.wire --mode host
+for mode in veth veth-gro bridge nat netkit ipvlan ipvlan-l3 macvlan; do
+    watch "$mode.wire" --mode "$mode"
+    watch "$mode.local" --mode "$mode" --topology local
+done
+watch veth.kprobe --mode veth --no-hook fentry
+watch veth.tracepoint --mode veth --no-hook fentry --no-hook kprobe
 vethtrace features --json >features.json
 # What looking costs, in instructions: twice, as a measurement that does not repeat is none.
 for turn in once again; do

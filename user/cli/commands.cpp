@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "cli/commands.hpp"
 
+#include "cli/command_in_lab.hpp"
 #include "cli/replay.hpp"
 #include "cli/result_file.hpp"
 #include "cli/terminal.hpp"
@@ -71,6 +72,11 @@ Exit execute(const RunCommand &command) {
     return show_measured(command.output, [&](const std::atomic<bool> &stop, const ProgressLine &progress) {
         return run_lab(run, stop, [&](const std::string &step) { progress.show(step); });
     });
+}
+
+Exit execute(const InLabCommand &command) {
+    Result<Exit> exit = run_command_in_lab(command);
+    return exit ? *exit : failed(exit.error());
 }
 
 // How far a comparison is, as a bar with the time to go.

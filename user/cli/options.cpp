@@ -93,6 +93,8 @@ struct Words {
     double stretch = 0.3;
     std::vector<std::string> modes;
     std::vector<std::string> setups;
+    std::string command;
+    std::string peer_command;
     std::uint64_t seed = 0;
     double precision = 1;
     double threshold = 1;
@@ -340,6 +342,17 @@ private:
             ->type_name("PCT")
             ->check(within(0.1, most_overhead))
             ->excludes("--sample");
+        CLI::Option *command =
+            app_.add_option("--cmd", words_.command,
+                            "run this in the container instead of the built-in load, by /bin/sh; the peer's\n"
+                            "address is in $VETHTRACE_PEER. It ends with the command, or after --duration");
+        command->type_name("COMMAND");
+        for (const char *built_in : {"--count", "--warmup", "--flows", "--request", "--response", "--timeout", "--cpus",
+                                     "--follow", "--max-overhead"})
+            command->excludes(built_in);
+        app_.add_option("--peer-cmd", words_.peer_command, "run this in the peer meanwhile, as a server for --cmd")
+            ->type_name("COMMAND")
+            ->needs(command);
     }
 
     Result<Command> finish_early() {
@@ -408,8 +421,25 @@ private:
             run.max_overhead = words_.max_overhead / percent;
         if (Result<Way> way = Way::of(run.mode, run.topology); !way)
             return misuse(way.error().object, way.error().reason, way.error().hint);
+        if (!words_.command.empty())
+            return in_lab_command();
         run_.output = output_;
         return Command(run_);
+    }
+
+    Result<Command> in_lab_command() {
+        InLabCommand command{.mode = run_.run.mode,
+                             .topology = run_.run.topology,
+                             .command = words_.command,
+                             .peer_command = words_.peer_command,
+                             .setup = run_.run.setup,
+                             .duration = std::nullopt,
+                             .sample = run_.run.sample,
+                             .denied = run_.run.denied,
+                             .output = output_};
+        if (app_.get_option("--duration")->count() != 0)
+            command.duration = run_.run.duration;
+        return Command(std::move(command));
     }
 
     Result<Command> compare_command() {

@@ -70,6 +70,20 @@ struct ReportCommand {
     OutputOptions output;
 };
 
+// A command of the user's, in a lab.
+struct InLabCommand {
+    Mode mode = Mode::veth;
+    Topology topology = Topology::wire;
+    std::string command;                              // in the container
+    std::string peer_command;                         // in the peer, before it; empty: none
+    std::string setup;                                // in the lab's host, before both; empty: none
+    std::optional<std::chrono::nanoseconds> duration; // null: until `command` has ended
+    std::uint32_t sample = 1;                         // follow one packet in so many, or fewer
+    double max_overhead = 1;                          // a part of the time of the busiest CPU
+    Denied denied;
+    OutputOptions output;
+};
+
 struct LabCommand {
     enum class Action { up, exec, down, gc };
     Action action = Action::gc;
@@ -83,8 +97,8 @@ struct ShowText {
     std::string text;
 };
 
-using Command = std::variant<RunCommand, CompareCommand, DiffCommand, RrServeCommand, RrRunCommand, WatchCommand,
-                             FeaturesCommand, ReportCommand, LabCommand, ShowText>;
+using Command = std::variant<RunCommand, InLabCommand, CompareCommand, DiffCommand, RrServeCommand, RrRunCommand,
+                             WatchCommand, FeaturesCommand, ReportCommand, LabCommand, ShowText>;
 
 [[nodiscard]] Result<Command> parse_command_line(int argc, const char *const *argv);
 

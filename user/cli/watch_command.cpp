@@ -174,6 +174,7 @@ Result<void> watch(const WatchCommand &command) {
     Result<std::unique_ptr<Watcher>> watcher = Watcher::open(command.plan.watch);
     if (!watcher)
         return tl::unexpected(watcher.error());
+    lower_privileges({Purpose::tracing, Purpose::looking});
     Outlet outlet(command, std::move(*record));
     Result<std::string> ended = run(**watcher, outlet, command.plan, stop.requested());
     Result<void> closed = outlet.close(ended ? *ended : ended.error().text());

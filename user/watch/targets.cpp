@@ -259,6 +259,7 @@ void TargetFinder::add_node(const std::vector<Interface> &host, Found &found) co
                 owned.insert(device.ifindex);
     std::vector<int> routed = interfaces_with_default_route();
     std::set<int> uplinks(routed.begin(), routed.end());
+    uplinks.insert(selection_.uplinks.begin(), selection_.uplinks.end());
     for (const auto &[inode, inside] : inside_)
         for (const Interface &interface : inside.interfaces)
             if (is_on_parent(interface) && interface.link_netns != -1)

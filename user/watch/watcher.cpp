@@ -72,7 +72,6 @@ Result<std::unique_ptr<Watcher>> Watcher::open(const WatchOptions &options) {
     if (Result<void> attached = watcher->engine_->attach(); !attached)
         return tl::unexpected(attached.error());
     watcher->engine_->follow();
-    lower_privileges({Purpose::tracing, Purpose::looking});
     watcher->softnet_ = read_softnet().value_or(SoftnetReading());
     watcher->overhead_.measure_again();
     (void)watcher->overhead_.part_since(0);

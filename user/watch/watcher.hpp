@@ -34,7 +34,7 @@ struct WatchOptions {
 
 class Watcher {
 public:
-    // From here on packets are followed; the capabilities for that are given up, and others are off unless needed.
+    // From here on packets are followed. Purpose::tracing and Purpose::looking are needed as long as it lives.
     [[nodiscard]] static Result<std::unique_ptr<Watcher>> open(const WatchOptions &options);
 
     // Looks for targets that have come or are gone; once a second.

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// The ways of all modes as `watch` sees them in a machine with a stock kernel, with --cmd for traffic: no packet of a
+// known load is missing at any station.
+#include "native/native.hpp"
+#include "vm/results.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <sstream>
+
+namespace vethtrace::test {
+namespace {
+
+constexpr std::uint64_t messages = 700; // of matrix.sh: 500 and the warm-up
+constexpr std::uint64_t handshakes_and_acks = 20;
+
+using Stages = std::set<std::string>;
+
+// The stages of the packets that leave a container, and of those that come to it.
+struct Cell {
+    std::string name;
+    std::string target; // how its name ends
+    std::string out;
+    std::string in;
+};
+
+std::vector<Cell> cells() {
+    const std::string read = " stack_rx wakeup";
+    const std::string pair = "qdisc device_xmit backlog";
+    const std::string pair_with_gro = "qdisc backlog gro";
+    const std::string outside = " host_forward uplink_qdisc";
+    std::vector<Cell> cells;
+    auto wire = [&](const std::string &mode, const std::string &out, const std::string &in) {
+        cells.push_back({mode + ".wire", "-container", out, in + read});
+    };
+    auto local = [&](const std::string &mode, const std::string &out, const std::string &in) {
+        for (const char *target : {"-container", "-peer"})
+            cells.push_back({mode + ".local", target, out, in + read});
+    };
+    cells.push_back({"host.wire", "-peer", pair, pair + read});
+    for (const char *mode : {"veth", "netkit"}) {
+        wire(mode, pair + outside, "host_forward " + pair);
+        local(mode, pair + " host_forward", pair);
+    }
+    wire("veth-gro", pair_with_gro + outside, "host_forward " + pair_with_gro);
+    local("veth-gro", pair_with_gro + " host_forward", pair_with_gro);
+    for (const char *mode : {"bridge", "nat"}) {
+        wire(mode, pair + " bridge" + outside, "host_forward bridge " + pair);
+        local(mode, pair + " bridge", pair);
+    }
+    for (const char *mode : {"ipvlan", "ipvlan-l3"}) {
+        wire(mode, "qdisc device_xmit uplink_qdisc", "");
+        local(mode, "qdisc device_xmit", "backlog");
+    }
+    wire("macvlan", "qdisc device_xmit uplink_qdisc", "");
+    local("macvlan", "qdisc device_xmit backlog", "");
+    for (const char *rung : {"veth.kprobe", "veth.tracepoint"})
+        cells.push_back({rung, "-container", pair + outside, "host_forward " + pair + read});
+    return cells;
+}
+
+Stages words(const std::string &text) {
+    std::istringstream stream(text);
+    return {std::istream_iterator<std::string>(stream), {}};
+}
+
+class Watched : public testing::TestWithParam<Cell> {};
+
+TEST_P(Watched, SeesEveryPacketAtEveryStation) {
+    const Cell &cell = GetParam();
+    std::string mode = cell.name.substr(0, cell.name.find('.'));
+    std::string name = "watch." + cell.name;
+    if (const char *missing = missing_mode(mode)) {
+        EXPECT_EQ(vm_file(name + ".status"), "1\n");
+        GTEST_SKIP() << "kernel " << vm_kernel() << ": " << missing;
+    }
+    ASSERT_EQ(vm_file(name + ".status"), "0\n") << vm_file(name + ".err");
+    nlohmann::json json = vm_json(name + ".json");
+    ASSERT_TRUE(json.is_object());
+    EXPECT_EQ(schema_errors("watch-1", json), "");
+    EXPECT_TRUE(json["conservation"]["balanced"]) << json["conservation"];
+
+    std::map<std::string, Stages> stages;
+    std::map<std::string, std::set<std::uint64_t>> packets;
+    for (const nlohmann::json &series : json["series"]) {
+        if (!series["target"].get<std::string>().ends_with(cell.target))
+            continue;
+        std::string direction = series["direction"];
+        std::string stage = series["stage"];
+        std::uint64_t count = series["count"];
+        stages[direction].insert(stage);
+        EXPECT_GE(count, messages) << series["from"] << series["to"];
+        EXPECT_LE(count, messages + handshakes_and_acks) << series["from"] << series["to"];
+        // What carries no data does not reach the application.
+        if (stage != "stack_rx" && stage != "wakeup")
+            packets[direction].insert(count);
+    }
+    EXPECT_EQ(stages["out"], words(cell.out));
+    EXPECT_EQ(stages["in"], words(cell.in));
+    for (const auto &[direction, counts] : packets)
+        EXPECT_EQ(counts.size(), 1) << direction << ": a packet is seen at all stations or at none";
+    // All but the last words of the connection end where they should.
+    constexpr std::uint64_t last_words = 5;
+    const nlohmann::json &books = json["conservation"];
+    EXPECT_GE(books["completed"].get<std::uint64_t>() + last_words, books["entered"].get<std::uint64_t>()) << books;
+}
+
+std::string cell_name(const testing::TestParamInfo<Cell> &info) {
+    std::string name = info.param.name + info.param.target;
+    std::replace_if(
+        name.begin(), name.end(), [](unsigned char letter) { return std::isalnum(letter) == 0; }, '_');
+    return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Vm, Watched, testing::ValuesIn(cells()), cell_name);
+
+} // namespace
+} // namespace vethtrace::test

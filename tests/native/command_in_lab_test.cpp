@@ -14,7 +14,9 @@ namespace {
 using Json = nlohmann::json;
 
 // What is left of any lab of this process's children.
-std::string namespaces() { return run({"ip", "netns", "list"}).out; }
+std::string namespaces() {
+    return run({"ip", "netns", "list"}).out;
+}
 
 Json in_lab(std::vector<std::string> words, int status = 0) {
     words.emplace_back("--json");

@@ -21,7 +21,7 @@ struct Selection {
     std::vector<NetnsTarget> netns;
     std::vector<pid_t> pids;
     std::vector<std::string> interfaces; // of the host, or of the namespaces in `netns` if there are any
-    std::vector<int> uplinks;             // of the host, where the links and routes do not tell: by index
+    std::vector<int> uplinks;            // of the host, where the links and routes do not tell: by index
 };
 
 // A namespace with all that a user may call it.

@@ -22,6 +22,7 @@ struct OutputOptions {
     bool json = false;
     bool pretty = false;
     std::string file; // the result as JSON goes there as well
+    std::string html; // and there as a page
     ColorChoice color = ColorChoice::automatic;
     int verbosity = 0;
 };
@@ -65,6 +66,8 @@ struct FeaturesCommand {
 
 struct ReportCommand {
     std::string file;
+    std::string csv;                // where it is to go, in place of standard output, as a table ...
+    std::string folded;             // ... and as stacks for flame graphs
     bool replay = false;            // of a recording: window by window
     std::uint64_t first_window = 1; // its number
     OutputOptions output;

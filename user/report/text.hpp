@@ -14,6 +14,8 @@
 namespace vethtrace {
 
 [[nodiscard]] std::string to_text(const RunResult &result, const TextStyle &style);
+// The largest stage, and whether tracing changes the picture.
+[[nodiscard]] std::string closing_sentence(const RunResult &result);
 [[nodiscard]] std::string to_text(const std::vector<Choice> &choices, const Environment &environment,
                                   const TextStyle &style);
 

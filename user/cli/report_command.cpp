@@ -102,7 +102,9 @@ public:
             if (forms_.csv.is_wanted() && written)
                 written = forms_.csv.append(to_csv(window));
         });
-        return written ? recording : tl::unexpected(written.error());
+        if (!written)
+            return tl::unexpected(written.error());
+        return recording;
     }
 
     [[nodiscard]] std::vector<WatchMoment> moments() const { return moments_.moments(); }

@@ -20,9 +20,9 @@ void draw_gate(Html &html, const DiffResult &result) {
         return;
     std::string limit = percent_text(*result.allowed);
     if (result.over.empty())
-        draw_notices(html, "notice good", fmt::format("No round trip grew by more than {}.", limit), {});
+        draw_notices(html, Tint::good, fmt::format("No round trip grew by more than {}.", limit), {});
     else
-        draw_notices(html, "notice bad",
+        draw_notices(html, Tint::bad,
                      fmt::format("More than allowed: the round trip of {} grew by more than {}.",
                                  fmt::join(result.over, ", "), limit),
                      {});
@@ -57,7 +57,7 @@ std::string to_page(const DiffResult &result) {
     auto body = [&](Html &html) {
         draw_gate(html, result);
         if (!result.warnings.empty())
-            draw_notices(html, "notice", "To be known about it:", result.warnings);
+            draw_notices(html, Tint::plain, "To be known about it:", result.warnings);
         {
             Html::Element section = open_section(html, "verdict", "What it comes to");
             std::set<Stage> described;

@@ -81,6 +81,10 @@ void time_cell(Html &html, const std::string &label, const std::optional<Nanosec
     time_cell(html, label, real(ns));
 }
 
+void time_cell(Html &html, const std::string &label, double ns) {
+    time_cell(html, label, std::optional(ns));
+}
+
 void count_cell(Html &html, const std::string &label, std::uint64_t count) {
     Html::Element cell = html.open("td", {{"class", "number"}, {"data-label", label}});
     count_figure(html, count);

@@ -28,6 +28,7 @@ void count_figure(Html &html, std::uint64_t count);
 // A cell of a table for each of them. On a phone, where a row is a card, `label` stands before it.
 void time_cell(Html &html, const std::string &label, const std::optional<double> &ns);
 void time_cell(Html &html, const std::string &label, const std::optional<Nanoseconds> &ns);
+void time_cell(Html &html, const std::string &label, double ns);
 void count_cell(Html &html, const std::string &label, std::uint64_t count);
 
 // What a distribution's row has in every table.

@@ -78,13 +78,14 @@ std::string page_of(const PageHead &head, const std::function<void(Html &)> &bod
 
 void draw_verdict(Html &html, bool valid, const std::vector<std::string> &warnings) {
     if (!valid)
-        draw_notices(html, "notice bad", "This result is not valid.", warnings);
+        draw_notices(html, Tint::bad, "This result is not valid.", warnings);
     else if (!warnings.empty())
-        draw_notices(html, "notice", "This result is valid. To be known about it:", warnings);
+        draw_notices(html, Tint::plain, "This result is valid. To be known about it:", warnings);
 }
 
-void draw_notices(Html &html, Literal kind, const std::string &heading, const std::vector<std::string> &notices) {
-    Html::Element notice = html.open("div", {{"class", std::string(kind.text())}, {"role", "note"}});
+void draw_notices(Html &html, Tint tint, const std::string &heading, const std::vector<std::string> &notices) {
+    const char *kind = tint == Tint::bad ? "notice bad" : tint == Tint::good ? "notice good" : "notice";
+    Html::Element notice = html.open("div", {{"class", kind}, {"role", "note"}});
     html.element("strong", heading);
     if (notices.empty())
         return;
@@ -146,7 +147,7 @@ void draw_environment(Html &html, const Environment &environment) {
     Html::Element section = open_section(html, "machine", "The machine");
     std::vector<std::string> unstable = unstable_settings(environment);
     if (!unstable.empty())
-        draw_notices(html, "notice", "What makes figures differ from run to run here:", unstable);
+        draw_notices(html, Tint::plain, "What makes figures differ from run to run here:", unstable);
     std::vector<std::pair<std::string, std::string>> pairs = {
         {"kernel", fmt::format("{}, {}", environment.kernel, environment.arch)},
         {"CPUs", fmt::format("{}, {}", environment.cpus, environment.cpu_model.value_or("of an unknown model"))},

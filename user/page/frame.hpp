@@ -29,7 +29,8 @@ struct PageHead {
 // Whether the result is valid, and what is to be known about it; before all else.
 void draw_verdict(Html &html, bool valid, const std::vector<std::string> &warnings);
 // Something of that kind, where results are not valid or invalid.
-void draw_notices(Html &html, Literal kind, const std::string &heading, const std::vector<std::string> &notices);
+enum class Tint { plain, good, bad };
+void draw_notices(Html &html, Tint tint, const std::string &heading, const std::vector<std::string> &notices);
 
 [[nodiscard]] Html::Element open_section(Html &html, Literal id, const std::string &title);
 void paragraph(Html &html, const std::string &text);

@@ -20,7 +20,8 @@ std::string to_page(const RrResult &result) {
                   result.environment.tool};
     auto body = [&](Html &html) {
         if (result.interrupted)
-            draw_notices(html, "notice", "It was interrupted: there are fewer transactions than were asked for.", {});
+            draw_notices(html, Tint::plain, "It was interrupted: there are fewer transactions than were asked for.",
+                         {});
         {
             Html::Element section = open_section(html, "rtt", "Round trips");
             draw_chart(html, "histogram", "How many transactions took how long; both axes are logarithmic.");

@@ -296,7 +296,7 @@ std::string to_page(const WatchReport &report, const WatchHistory &history, cons
                   report.environment.tool, false};
     auto body = [&](Html &html) {
         if (std::vector<std::string> faults = faults_of(report); !faults.empty())
-            draw_notices(html, totals.conservation().balanced() ? "notice" : "notice bad",
+            draw_notices(html, totals.conservation().balanced() ? Tint::plain : Tint::bad,
                          "To be known about it:", faults);
         html.element("p",
                      "Where packets of these targets spend their time on this node. No sum is claimed: nothing here "

@@ -143,11 +143,12 @@ Object.assign(report, (() => {
           const range = dataset.whiskers && dataset.whiskers[i];
           const ends = [bar.x, bar.base].concat(range ? range.map(value => chart.scales.x.getPixelForValue(value)) : []);
           const right = Math.max(...ends) + 6;
-          const fits = right + pen.measureText(text).width <= chart.width;
-          if (fits)
-            write(pen, text, right, bar.y, css('--muted'), 'left');
+          const width = pen.measureText(text).width;
+          const left = Math.min(...ends) - 6;
+          if (right + width <= chart.width || left - width < chart.chartArea.left)
+            write(pen, text, Math.min(right, chart.width - width), bar.y, css('--muted'), 'left');
           else
-            write(pen, text, Math.min(...ends) - 6, bar.y, css('--muted'), 'right');
+            write(pen, text, left, bar.y, css('--muted'), 'right');
         });
         pen.restore();
       });

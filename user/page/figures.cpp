@@ -55,6 +55,13 @@ std::string percent_text(double ratio) {
     return fmt::format("{}{:.1f}{}%", ratio < 0 ? minus : "", std::abs(ratio) * percent, no_break);
 }
 
+std::string unbroken(std::string text) {
+    constexpr std::string_view apart = " %";
+    for (std::size_t at = text.find(apart); at != std::string::npos; at = text.find(apart, at))
+        text.replace(at, 1, no_break);
+    return text;
+}
+
 std::string px(double length) {
     constexpr double decimals = 10;
     return fmt::format("{}", std::round(length * decimals) / decimals);

@@ -17,6 +17,8 @@ namespace vethtrace {
 [[nodiscard]] std::string change_text(double ns);
 // "12.5 %"; what is no number is a dash.
 [[nodiscard]] std::string percent_text(double ratio);
+// A sentence in which a number and its per cent stay on one line.
+[[nodiscard]] std::string unbroken(std::string text);
 // A coordinate, or a length: at most one decimal.
 [[nodiscard]] std::string px(double length);
 

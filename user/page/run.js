@@ -35,8 +35,8 @@
       },
       options: {
         indexAxis: 'y',
-        layout: {padding: {top: 20}},
-        scales: {x: report.timeAxis('time since the client sent, mean of a transaction'), y: report.rowAxis()},
+        layout: {padding: {top: 20, right: 62}},
+        scales: {x: report.timeAxis('time since the client sent, means'), y: report.rowAxis()},
         plugins: {
           legend: {display: false},
           lines: {at: [{value: result.observer.untraced_rtt_mean_ns, name: `untraced ${time(result.observer.untraced_rtt_mean_ns)}`}]},

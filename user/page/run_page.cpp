@@ -25,7 +25,7 @@ constexpr const char *no_picture =
     "The hops of this result are not those of its mode, so there is no picture of its way.";
 
 std::string plus_minus(const std::optional<double> &half_width) {
-    return half_width ? fmt::format(" \u00B1{}", time_text(*half_width)) : "";
+    return half_width ? fmt::format(", \u00B1{}", time_text(*half_width)) : "";
 }
 
 std::string percentile_text(const Histogram &time, double quantile) {
@@ -55,7 +55,7 @@ void draw_summary(Html &html, const RunResult &result) {
     const Observer &observer = result.observer;
     const Ledger &ledger = result.ledger;
     const Histogram &rtt = result.load.rtt;
-    html.element("p", closing_sentence(result), {{"class", "lead"}});
+    html.element("p", unbroken(closing_sentence(result, "the means here")), {{"class", "lead"}});
     draw_tiles(
         html, {{"round trip, untraced", time_text(observer.untraced_rtt_mean_ns), "mean"},
                {"round trip, traced", time_text(ledger.rtt_mean_ns),
@@ -118,7 +118,12 @@ void draw_stage_list(Html &html, const RunResult &result) {
         Html::Element item = html.open("li");
         {
             Html::Element head = html.open("div", {{"class", "stage-head"}});
-            draw_stage(html, total.stage);
+            {
+                Html::Element what = html.open("span");
+                draw_stage(html, total.stage);
+                if (total.hops > 1)
+                    html.element("span", fmt::format(" {} hops", total.hops), {{"class", "hop-count"}});
+            }
             Html::Element number = html.open("span", {{"class", "number"}, {"data-stage", name}});
             time_figure(html, total.mean_ns);
             html.element("span", percent_text(total.share), {{"class", "share"}});
@@ -127,8 +132,7 @@ void draw_stage_list(Html &html, const RunResult &result) {
             Html::Element colour = html.open("div", {{"class", "stage-" + name}});
             draw_share_bar(html, largest > 0 ? total.share / largest : 0);
         }
-        std::string hops = total.hops > 1 ? fmt::format(", {} times", total.hops) : "";
-        html.element("p", std::string(description_of(total.stage)) + hops);
+        html.element("p", std::string(description_of(total.stage)));
     }
 }
 
@@ -146,9 +150,13 @@ void draw_way_section(Html &html, const RunResult &result) {
 
 void ledger_row(Html &html, Literal kind, const std::string &name, double ns, const std::string &remark = {}) {
     Html::Element row = html.open("tr", {{"class", std::string(kind.text())}});
-    html.element("th", name, {{"scope", "row"}});
+    {
+        Html::Element head = html.open("th", {{"scope", "row"}});
+        html.text(name);
+        if (!remark.empty())
+            html.element("small", remark);
+    }
     time_cell(html, "", ns);
-    html.element("td", remark, {{"class", "remark"}});
 }
 
 void draw_ledger(Html &html, const RunResult &result) {
@@ -328,21 +336,28 @@ void draw_packets(Html &html, const RunResult &result) {
 
 void draw_hooks(Html &html, const RunResult &result) {
     Html::Element section = open_section(html, "hooks", "Hooks");
-    paragraph(html, "Where each station is seen, and which hooks this kernel refused before that.");
-    draw_table(html, "cards", {{"station"}, {"hook"}, {"hits", true}, {"missed", true}, {"refused"}}, [&](Html &into) {
+    paragraph(html, "Where each station is seen, and how often.");
+    std::vector<std::string> refused; // each once
+    draw_table(html, "cards", {{"station"}, {"hook"}, {"hits", true}, {"missed", true}}, [&](Html &into) {
         for (const StationResult &station : result.stations) {
             Html::Element row = into.open("tr");
             into.element("th", name_of(station.station), {{"scope", "row"}});
             into.element("td", station.hook);
             count_cell(into, "hits", station.hits);
             count_cell(into, "missed", station.missed);
-            std::vector<std::string> refused;
-            for (const Attempt &attempt : station.tried)
-                if (attempt.result != "used")
-                    refused.push_back(fmt::format("{}: {}", attempt.rung.text(), attempt.result));
-            into.element("td", fmt::format("{}", fmt::join(refused, "; ")), {{"class", "refused"}});
+            for (const Attempt &attempt : station.tried) {
+                std::string text = fmt::format("{}: {}", attempt.rung.text(), attempt.result);
+                if (attempt.result != "used" && std::find(refused.begin(), refused.end(), text) == refused.end())
+                    refused.push_back(text);
+            }
         }
     });
+    if (refused.empty())
+        return;
+    html.element("h3", "Tried before, and not to be had on this kernel");
+    Html::Element list = html.open("ul", {{"class", "refused"}});
+    for (const std::string &text : refused)
+        html.element("li", text);
 }
 
 void draw_timelines(Html &html, const RunResult &result) {

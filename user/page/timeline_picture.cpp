@@ -65,26 +65,31 @@ void draw_picture(Html &html, const std::vector<Moment> &moments, const MomentLa
 }
 
 void draw_rows(Html &html, const std::vector<Moment> &moments) {
-    draw_table(html, "cards moments",
-               {{"station"}, {"stage"}, {"at", true}, {"+", true}, {"CPU", true}, {"task"}, {"context"}, {"waiting"}},
-               [&](Html &into) {
-                   for (std::size_t i = 0; i < moments.size(); ++i) {
-                       const Moment &moment = moments[i];
-                       Html::Element row = into.open("tr");
-                       into.element("th", moment.station, {{"scope", "row"}});
-                       {
-                           Html::Element cell = into.open("td");
-                           if (!moment.stage.empty())
-                               into.element("span", moment.stage, {{"class", "stage stage-" + moment.stage}});
-                       }
-                       time_cell(into, "at", std::optional(moment.since_first));
-                       time_cell(into, "+", std::optional(since_before(moments, i)));
-                       into.element("td", std::to_string(moment.cpu), {{"class", "number"}, {"data-label", "CPU"}});
-                       into.element("td", moment.task, {{"data-label", "task"}});
-                       into.element("td", moment.context, {{"data-label", "context"}});
-                       into.element("td", moment.queue);
-                   }
-               });
+    bool any_queue =
+        std::any_of(moments.begin(), moments.end(), [](const Moment &moment) { return !moment.queue.empty(); });
+    std::vector<Column> columns = {{"station"},   {"stage"}, {"at", true}, {"+", true},
+                                   {"CPU", true}, {"task"},  {"context"}};
+    if (any_queue)
+        columns.push_back({"waiting there"});
+    draw_table(html, "cards", columns, [&](Html &into) {
+        for (std::size_t i = 0; i < moments.size(); ++i) {
+            const Moment &moment = moments[i];
+            Html::Element row = into.open("tr");
+            into.element("th", moment.station, {{"scope", "row"}});
+            {
+                Html::Element cell = into.open("td");
+                if (!moment.stage.empty())
+                    into.element("span", moment.stage, {{"class", "stage stage-" + moment.stage}});
+            }
+            time_cell(into, "at", std::optional(moment.since_first));
+            time_cell(into, "+", std::optional(since_before(moments, i)));
+            into.element("td", std::to_string(moment.cpu), {{"class", "number"}, {"data-label", "CPU"}});
+            into.element("td", moment.task);
+            into.element("td", moment.context);
+            if (any_queue)
+                into.element("td", moment.queue);
+        }
+    });
 }
 
 } // namespace
@@ -137,6 +142,8 @@ void draw_moments(Html &html, const std::vector<Moment> &moments) {
     if (moments.empty())
         return;
     draw_picture(html, moments, lay_out_moments(moments));
+    Html::Element details = html.open("details");
+    html.element("summary", "moment by moment");
     draw_rows(html, moments);
 }
 

@@ -210,7 +210,7 @@ std::string to_text(const RunResult &result, const TextStyle &style) {
     return out;
 }
 
-std::string closing_sentence(const RunResult &result) {
+std::string closing_sentence(const RunResult &result, std::string_view means) {
     std::map<Stage, double> stages;
     for (const Hop &hop : result.hops)
         stages[hop.name.stage] += share_of(hop, result);
@@ -223,8 +223,8 @@ std::string closing_sentence(const RunResult &result) {
     if (observer.added_ci95_ns && std::abs(observer.added_ns) < *observer.added_ci95_ns)
         cost = "tracing does not change that beyond this run's noise";
     else
-        cost = fmt::format("tracing made the round trip {:.0f} % longer, and the means above include that",
-                           observer.added_ratio * 100);
+        cost = fmt::format("tracing made the round trip {:.0f} % longer, and {} include that",
+                           observer.added_ratio * 100, means);
     return fmt::format("The largest stage is {} with {:.0f} % of the round trip; {}.", name_of(largest->first),
                        largest->second * 100, cost);
 }

@@ -9,13 +9,14 @@
 #include "report/style.hpp"
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace vethtrace {
 
 [[nodiscard]] std::string to_text(const RunResult &result, const TextStyle &style);
 // The largest stage, and whether tracing changes the picture.
-[[nodiscard]] std::string closing_sentence(const RunResult &result);
+[[nodiscard]] std::string closing_sentence(const RunResult &result, std::string_view means = "the means above");
 [[nodiscard]] std::string to_text(const std::vector<Choice> &choices, const Environment &environment,
                                   const TextStyle &style);
 

@@ -25,7 +25,7 @@ Object.assign(report, (() => {
     return sign + threeDigits(size / 1e9) + space + 's';
   }
   function change(ns) {
-    return ns < 0 ? time(ns) : '+' + time(ns);
+    return ns >= 0.5 ? '+' + time(ns) : time(ns);
   }
   // At an axis: no more digits than it takes.
   function tick(ns) {
@@ -163,8 +163,11 @@ Object.assign(report, (() => {
       const area = chart.chartArea;
       const ends = []; // of the last name in each row
       const line = Chart.defaults.font.size + 3;
+      const names = [];
       pen.save();
       pen.font = `${Chart.defaults.font.size}px ${Chart.defaults.font.family}`;
+      pen.strokeStyle = css('--ink');
+      pen.setLineDash([3, 3]);
       for (const {value, name} of [...(options.at || [])].sort((a, b) => a.value - b.value)) {
         const x = chart.scales.x.getPixelForValue(value);
         if (!(x >= area.left - 1 && x <= area.right + 1))
@@ -175,13 +178,17 @@ Object.assign(report, (() => {
         if (row < 0)
           row = ends.length;
         ends[row] = left + width;
-        const y = area.top - 8 - row * line;
-        pen.strokeStyle = css('--ink');
-        pen.setLineDash([3, 3]);
+        const y = area.top - 9 - row * line;
+        names.push({name, left, width, y});
         pen.beginPath();
-        pen.moveTo(x, y + 6);
+        pen.moveTo(x, y);
         pen.lineTo(x, area.bottom);
         pen.stroke();
+      }
+      // On a ground of their own, so that no line goes through a name.
+      for (const {name, left, width, y} of names) {
+        pen.fillStyle = css('--paper');
+        pen.fillRect(left - 2, y - line / 2, width + 4, line);
         write(pen, name, left, y, css('--ink'), 'left');
       }
       pen.restore();
@@ -236,7 +243,7 @@ Object.assign(report, (() => {
   // ---- axes
 
   function timeAxis(title) {
-    return {title: {display: true, text: title}, ticks: {callback: value => tick(value), maxRotation: 0}, beginAtZero: true};
+    return {title: {display: true, text: title}, ticks: {callback: value => tick(value), maxRotation: 0, autoSkipPadding: 12}, beginAtZero: true};
   }
   // Names at 1, 2 and 5 of each power of ten, or at powers alone where there are many of them.
   function logAxis(title, least, most, write) {
@@ -248,8 +255,9 @@ Object.assign(report, (() => {
       title: {display: true, text: title},
       ticks: {
         maxRotation: 0,
+        autoSkipPadding: 8,
         callback(value) {
-          const digit = Math.round(value / 10 ** Math.floor(Math.log10(value) + 1e-9));
+          const digit = Number((value / 10 ** Math.floor(Math.log10(value) + 1e-9)).toPrecision(6));
           const named = decades > 2.5 ? [1] : decades > 1.2 ? [1, 2, 5] : [1, 2, 3, 5, 7];
           return named.includes(digit) ? (write || tick)(value) : null;
         },
@@ -291,13 +299,14 @@ Object.assign(report, (() => {
     if (points.length > 0)
       points.push({x: found[found.length - 1].high, y: least, column: null});
     const most = Math.max(2, ...found.map(column => column.count));
-    const names = [['mean_ns', 'mean'], ['p50_ns', 'p50'], ['p90_ns', 'p90'], ['p99_ns', 'p99'], ['p999_ns', 'p99.9']];
+    const named = [['mean_ns', 'mean'], ['p50_ns', 'p50'], ['p90_ns', 'p90'], ['p99_ns', 'p99'], ['p999_ns', 'p99.9']]
+      .filter(([key]) => distribution[key] !== null).map(([key, name]) => ({value: distribution[key], name: `${name} ${time(distribution[key])}`}));
     return {
       type: 'line',
       height: 300,
       data: {datasets: [{data: points, stepped: 'before', fill: 'start', pointRadius: 0, borderColor: tint, backgroundColor: faded(tint), borderWidth: 1.5}]},
       options: {
-        layout: {padding: {top: 52}},
+        layout: {padding: {top: 8 + 15 * (document.body.clientWidth < 640 ? named.length : 3)}},
         interaction: {mode: 'nearest', axis: 'x', intersect: false},
         scales: {
           x: logAxis('time', points.length ? points[0].x : 1, points.length ? points[points.length - 1].x : 10),
@@ -305,7 +314,7 @@ Object.assign(report, (() => {
         },
         plugins: {
           legend: {display: false},
-          lines: {at: names.filter(([key]) => distribution[key] !== null).map(([key, name]) => ({value: distribution[key], name: `${name} ${time(distribution[key])}`}))},
+          lines: {at: named},
           tooltip: {
             callbacks: {
               title: items => items[0].raw.column ? `${time(items[0].raw.column.low)} to ${time(items[0].raw.column.high)}` : '',

@@ -123,7 +123,7 @@
         y: {...report.timeAxis('untraced round trip'), beginAtZero: false},
       },
       plugins: {
-        legend: {labels: {usePointStyle: true}},
+        legend: {labels: {usePointStyle: true, boxHeight: 7}},
         tooltip: {callbacks: {title: items => `block ${items[0].label}`, label: item => `${item.dataset.label} ${time(item.raw)}`}},
       },
     },

@@ -5,9 +5,11 @@
 #include "page/frame.hpp"
 #include "page/page.hpp"
 #include "page/run_parts.hpp"
+#include "page/way_picture.hpp"
 #include "report/json.hpp"
 #include "report/style.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
@@ -92,7 +94,8 @@ void draw_stages(Html &html, const CompareResult &result) {
     Html::Element section = open_section(html, "stages", "Stages side by side");
     draw_chart(html, "sides",
                "A round trip of each mode, stage by stage, without the cost of tracing; hatched is what the "
-               "stages leave of the untraced round trip, which the lozenge marks.");
+               "stages leave of the untraced round trip, which the lozenge marks. Left of 0 lies what noise "
+               "took below nothing.");
     draw_stage_table(html, result);
 }
 
@@ -124,12 +127,15 @@ void draw_modes(Html &html, const CompareResult &result) {
     Html::Element section = open_section(html, "ways", "The ways");
     paragraph(html,
               "Of each mode, over all its rounds; times are means of a transaction, the cost of tracing included.");
+    double longest = 0;
+    for (const Side &side : result.sides)
+        longest = std::max(longest, longest_hop_ns(side.run));
     Html::Element grid = html.open("div", {{"class", "gallery"}});
     for (const Side &side : result.sides) {
         Html::Element one = html.open("div");
         html.element("h3", side.label);
         html.element("p", softirq_sentence(side.run) + ".", {{"class", "hint"}});
-        draw_small_way(html, side.run);
+        draw_small_way(html, side.run, longest);
     }
 }
 

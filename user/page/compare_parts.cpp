@@ -10,7 +10,10 @@ namespace vethtrace {
 
 namespace {
 
-constexpr TimeWords words_of_page = {time_text, change_text};
+std::string signed_percent(double ratio) {
+    return (ratio > 0 ? "+" : "") + percent_text(ratio);
+}
+constexpr NumberWords words_of_page = {time_text, change_text, signed_percent};
 
 } // namespace
 

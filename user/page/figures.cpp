@@ -14,6 +14,7 @@ namespace {
 
 constexpr const char *no_break = "\u00A0";
 constexpr const char *minus = "\u2212";
+constexpr double visible = 0.5; // ns; less is written as 0
 constexpr const char *dash = "\u2013";
 
 // "1.97us" with a space between, and the letter for micro.
@@ -40,12 +41,11 @@ void figure(Html &html, const std::optional<double> &value, ToText text) {
 
 std::string time_text(double ns) {
     std::string text = with_space(duration_text(std::abs(ns)));
-    constexpr double visible = 0.5; // less is written as 0
     return ns <= -visible ? minus + text : text;
 }
 
 std::string change_text(double ns) {
-    return ns < 0 ? minus + time_text(-ns) : "+" + time_text(ns);
+    return ns >= visible ? "+" + time_text(ns) : time_text(ns);
 }
 
 std::string percent_text(double ratio) {

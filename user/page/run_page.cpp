@@ -400,9 +400,9 @@ void draw_ways(Html &html, const RunResult &result) {
             paragraph(html, no_picture);
 }
 
-void draw_small_way(Html &html, const RunResult &result) {
+void draw_small_way(Html &html, const RunResult &result, double thickest_ns) {
     Html::Element figure = html.open("figure", {{"class", "small-way"}});
-    if (std::optional<WayLayout> layout = lay_out_way(result, PictureSize::narrow))
+    if (std::optional<WayLayout> layout = lay_out_way(result, PictureSize::small, thickest_ns))
         draw_way(html, *layout);
     else
         paragraph(html, no_picture);

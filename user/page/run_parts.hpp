@@ -19,7 +19,7 @@ void draw_stage(Html &html, Stage stage);
 
 // Both sizes of the picture, or a sentence in their place.
 void draw_ways(Html &html, const RunResult &result);
-// The narrow one alone, for several beside one another.
-void draw_small_way(Html &html, const RunResult &result);
+// A small one, for several beside one another: they have one scale.
+void draw_small_way(Html &html, const RunResult &result, double thickest_ns);
 
 } // namespace vethtrace

@@ -64,6 +64,18 @@ void draw_picture(Html &html, const std::vector<Moment> &moments, const MomentLa
                  {{"class", "axis end"}, {"x", "100%"}, {"y", px(bottom)}});
 }
 
+// Which colours are which stages, in the order in which they came.
+void draw_legend(Html &html, const std::vector<Moment> &moments) {
+    std::vector<std::string> named;
+    Html::Element legend = html.open("p", {{"class", "legend"}});
+    for (const Moment &moment : moments)
+        if (!moment.stage.empty() && std::find(named.begin(), named.end(), moment.stage) == named.end()) {
+            named.push_back(moment.stage);
+            html.element("span", moment.stage, {{"class", "stage stage-" + moment.stage}});
+            html.text(" ");
+        }
+}
+
 void draw_rows(Html &html, const std::vector<Moment> &moments) {
     bool any_queue =
         std::any_of(moments.begin(), moments.end(), [](const Moment &moment) { return !moment.queue.empty(); });
@@ -142,6 +154,7 @@ void draw_moments(Html &html, const std::vector<Moment> &moments) {
     if (moments.empty())
         return;
     draw_picture(html, moments, lay_out_moments(moments));
+    draw_legend(html, moments);
     Html::Element details = html.open("details");
     html.element("summary", "moment by moment");
     draw_rows(html, moments);

@@ -10,13 +10,21 @@
   function clock(ms) {
     return new Date(ms).toISOString().slice(11, 19);
   }
+  // From one full step before the first window to one after the last.
   function timeOfDay() {
+    const begin = points.length ? Date.parse(points[0].begun) : 0;
+    const last = points[points.length - 1];
+    const end = last ? Date.parse(last.begun) + last.duration_ns / 1e6 : 1;
+    const seconds = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400];
+    const most = document.body.clientWidth < 640 ? 3 : 8;
+    const step = (seconds.find(length => (end - begin) / 1e3 / length <= most) || 86400) * 1e3;
     return {
       type: 'linear',
-      min: points.length ? Date.parse(points[0].begun) : 0,
-      max: points.length ? Date.parse(points[points.length - 1].begun) + points[points.length - 1].duration_ns / 1e6 : 1,
+      offset: false,
+      min: Math.floor(begin / step) * step,
+      max: Math.ceil(end / step) * step,
       title: {display: true, text: 'time of day, UTC'},
-      ticks: {callback: value => clock(value), maxRotation: 0, autoSkipPadding: 24, maxTicksLimit: 9},
+      ticks: {callback: value => clock(value), stepSize: step, maxRotation: 0, autoSkipPadding: 12},
     };
   }
 
@@ -60,7 +68,7 @@
           y: report.logAxis(`${direction}, ${measure.options[measure.selectedIndex].text}`, least / 1.5, most * 1.5, rates ? count : undefined),
         },
         plugins: {
-          legend: {labels: {usePointStyle: false}},
+          legend: {labels: {usePointStyle: true, pointStyle: 'line', boxWidth: 28}},
           tooltip: {displayColors: true, callbacks: {
             title: items => clock(items[0].parsed.x) + ' UTC' + (points[items[0].dataIndex].windows > 1 ? `, ${points[items[0].dataIndex].windows} windows` : ''),
             label: item => `${item.dataset.label} ${rates ? count(item.parsed.y) + ' packets a second' : time(item.parsed.y)}`,
@@ -88,15 +96,15 @@
       type: 'bar',
       height: 240,
       data: {
-        labels: points.map(point => clock(Date.parse(point.begun))),
-        datasets: reasons.map((reason, index) => ({label: reason, data: points.map(point => point.drops[reason] || 0), backgroundColor: report.series(index)})),
+        datasets: reasons.map((reason, index) => ({label: reason, data: points.map(point => ({x: point.at, y: point.drops[reason] || 0})), backgroundColor: report.series(index)})),
       },
       options: {
+        layout: {padding: {right: 16}},
         scales: {
-          x: {stacked: true, title: {display: true, text: 'time of day, UTC'}, ticks: {maxRotation: 0, autoSkipPadding: 24}, grid: {display: false}},
+          x: {...timeOfDay(), stacked: true},
           y: {stacked: true, beginAtZero: true, title: {display: true, text: 'packets dropped'}, ticks: {precision: 0}},
         },
-        plugins: {tooltip: {displayColors: true, callbacks: {label: item => `${item.dataset.label} ${count(item.raw)}`}}},
+        plugins: {tooltip: {displayColors: true, callbacks: {title: items => clock(items[0].parsed.x) + ' UTC', label: item => `${item.dataset.label} ${count(item.parsed.y)}`}}},
       },
     };
   });

@@ -25,12 +25,12 @@ std::string owner(const std::string &target) {
     return target.empty() ? "(nobody\u2019s)" : target;
 }
 
-// "2026-01-31 12:00:00 UTC"
+// "2026-01-31 12:00:00.1 UTC"
 std::string moment_text(std::chrono::system_clock::time_point when) {
-    std::string text = utc_text(when);
-    constexpr std::size_t to_seconds = 19;
-    text[10] = ' ';
-    return text.substr(0, to_seconds) + " UTC";
+    std::string text = utc_text(when); // with a T, milliseconds and a Z
+    std::replace(text.begin(), text.end(), 'T', ' ');
+    constexpr std::size_t more_digits = 3;
+    return text.substr(0, text.size() - std::min(text.size(), more_digits)) + " UTC";
 }
 
 std::string rate_text(double per_second) {
@@ -148,9 +148,12 @@ void draw_slowest(Html &html, const WatchHistory &history) {
             Html::Element summary = html.open("summary");
             Html::Element total = html.open("strong");
             time_figure(html, static_cast<double>(packet.total));
-            html.text(fmt::format(" {} {}, {} {} \u2192 {}, {} bytes", owner(packet.target), name_of(packet.flow),
-                                  packet.protocol, packet.source, packet.destination, packet.bytes));
+            html.text(fmt::format(" {} {}", owner(packet.target), name_of(packet.flow)));
         }
+        html.element(
+            "p",
+            fmt::format("{} {} \u2192 {}, {} bytes", packet.protocol, packet.source, packet.destination, packet.bytes),
+            {{"class", "hint"}});
         draw_moments(html, moments_of(packet));
     }
 }

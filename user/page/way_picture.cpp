@@ -122,8 +122,9 @@ double mean_of(const Hop &hop, std::uint64_t transactions) {
 
 class Arranger {
 public:
-    Arranger(const Way &way, std::vector<NumberedHop> hops, std::uint64_t transactions, PictureSize size)
-        : way_(way), hops_(std::move(hops)), transactions_(transactions) {
+    Arranger(const Way &way, std::vector<NumberedHop> hops, std::uint64_t transactions, double thickest_ns,
+             PictureSize size)
+        : way_(way), hops_(std::move(hops)), transactions_(transactions), thickest_ns_(thickest_ns) {
         layout_.size = size;
         layout_.width = size == PictureSize::wide ? wide_width : narrow_width;
         layout_.inset = size == PictureSize::wide ? wide_inset : narrow_inset;
@@ -197,9 +198,6 @@ private:
     }
 
     void place_stretches() {
-        double longest = 0;
-        for (const NumberedHop &each : hops_)
-            longest = std::max(longest, mean_of(*each.hop, transactions_));
         for (Direction direction : {Direction::request, Direction::response})
             for (const Visit &visit : visits(direction))
                 layout_.dots.push_back({point_name(visit.station), direction, visit.y});
@@ -210,7 +208,7 @@ private:
             bool requests = each.hop->name.direction == Direction::request;
             double y = requests ? down_[++down].y : up_[up++].y;
             double mean = mean_of(*each.hop, transactions_);
-            double share = longest > 0 ? mean / longest : 0;
+            double share = thickest_ns_ > 0 ? std::min(mean / thickest_ns_, 1.0) : 0;
             layout_.stretches.push_back({each.number, each.hop, mean, before, y,
                                          thinnest + (thickest - thinnest) * share, !requests && up == 1});
             before = y;
@@ -226,6 +224,7 @@ private:
     const Way &way_;
     std::vector<NumberedHop> hops_;
     std::uint64_t transactions_;
+    double thickest_ns_;
     WayLayout layout_;
     std::vector<Visit> down_; // request
     std::vector<Visit> up_;   // response, beginning at the bottom
@@ -336,7 +335,7 @@ void draw_dots(Html &html, const WayLayout &layout) {
     for (const WayLayout::Dot &dot : layout.dots) {
         double x = layout.track(dot.direction);
         html.shape("circle", {{"class", "station"}, {"cx", px(x)}, {"cy", px(dot.y)}, {"r", px(radius)}});
-        if (layout.size == PictureSize::narrow)
+        if (layout.size != PictureSize::wide)
             continue; // the table names them
         bool requests = dot.direction == Direction::request;
         html.element("text", dot.name,
@@ -356,7 +355,14 @@ std::vector<NumberedHop> numbered_hops(const RunResult &result) {
     return hops;
 }
 
-std::optional<WayLayout> lay_out_way(const RunResult &result, PictureSize size) {
+double longest_hop_ns(const RunResult &result) {
+    double longest = 0;
+    for (const Hop &hop : result.hops)
+        longest = std::max(longest, mean_of(hop, result.load.followed()));
+    return longest;
+}
+
+std::optional<WayLayout> lay_out_way(const RunResult &result, PictureSize size, std::optional<double> thickest_ns) {
     Result<Way> way = Way::of(result.mode, result.topology);
     if (!way)
         return std::nullopt;
@@ -368,12 +374,13 @@ std::optional<WayLayout> lay_out_way(const RunResult &result, PictureSize size) 
     std::erase_if(hops, [](const NumberedHop &each) { return each.hop->name.stage == Stage::unforeseen; });
     if (hops.empty() || !follows_way(*way, hops))
         return std::nullopt;
-    return Arranger(*way, std::move(hops), result.load.followed(), size).arrange();
+    return Arranger(*way, std::move(hops), result.load.followed(), thickest_ns.value_or(longest_hop_ns(result)), size)
+        .arrange();
 }
 
 void draw_way(Html &html, const WayLayout &layout) {
-    bool wide = layout.size == PictureSize::wide;
-    Html::Element svg = html.open("svg", {{"class", wide ? "way wide" : "way narrow"},
+    constexpr std::array<const char *, 3> kinds = {"way wide", "way narrow", "way small"};
+    Html::Element svg = html.open("svg", {{"class", kinds.at(static_cast<std::size_t>(layout.size))},
                                           {"viewBox", fmt::format("0 0 {} {}", px(layout.width), px(layout.height))},
                                           {"role", "img"},
                                           {"aria-label", "The packet's way, hop by hop, with the mean time of each"}});

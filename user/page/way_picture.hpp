@@ -20,8 +20,9 @@ struct NumberedHop {
 };
 [[nodiscard]] std::vector<NumberedHop> numbered_hops(const RunResult &result);
 
-// Two pictures are in a page; the style sheet shows the one that there is room for.
-enum class PictureSize { wide, narrow };
+// Of a run both are in its page, and the style sheet shows the one that there is room for; small ones are as narrow,
+// and stand beside one another.
+enum class PictureSize { wide, narrow, small };
 
 struct WayLayout {
     struct Box { // a machine, or a container
@@ -64,8 +65,12 @@ struct WayLayout {
     }
 };
 
-// Null if the hops are not those of the mode's table, as in a result that is not valid they may be.
-[[nodiscard]] std::optional<WayLayout> lay_out_way(const RunResult &result, PictureSize size);
+// Null if the hops are not those of the mode's table, as in a result that is not valid they may be. `thickest_ns`: the
+// time of the thickest stretch, where pictures stand beside one another; by default that of the longest hop.
+[[nodiscard]] std::optional<WayLayout> lay_out_way(const RunResult &result, PictureSize size,
+                                                   std::optional<double> thickest_ns = std::nullopt);
+// The mean of the longest hop, a transaction.
+[[nodiscard]] double longest_hop_ns(const RunResult &result);
 
 void draw_way(Html &html, const WayLayout &layout);
 

@@ -21,7 +21,10 @@ constexpr double percent = 100;
 std::string signed_text(double ns) {
     return (ns < 0 ? "-" : "+") + duration_text(std::abs(ns));
 }
-constexpr TimeWords words_of_terminal = {duration_text, signed_text};
+std::string signed_percent(double ratio) {
+    return fmt::format("{:+.1f} %", ratio * percent);
+}
+constexpr NumberWords words_of_terminal = {duration_text, signed_text, signed_percent};
 
 // 2.40us +-0.05us, with a star where a stage's difference is certain.
 std::string delta_text(const Difference &delta, bool certain = false) {

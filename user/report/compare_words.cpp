@@ -12,30 +12,28 @@ namespace vethtrace {
 
 namespace {
 
-constexpr double percent = 100;
-
-std::string between(const Difference &delta, const TimeWords &words) {
+std::string between(const Difference &delta, const NumberWords &words) {
     return fmt::format("{} to {}", words.change(delta.low()), words.change(delta.high()));
 }
 
 } // namespace
 
-VerdictSentence verdict_of(const Delta &delta, const TimeWords &words) {
+VerdictSentence verdict_of(const Delta &delta, const NumberWords &words) {
     std::string range = delta.rtt.half_width ? fmt::format(" ({})", between(delta.rtt, words)) : "";
     std::string seen = delta.minimum_detectable_ns
                            ? fmt::format("; this run could have seen {}", words.time(*delta.minimum_detectable_ns))
                            : "";
-    double share = delta.against_rtt_ns > 0 ? delta.rtt.mean / delta.against_rtt_ns * percent : 0;
+    double share = delta.against_rtt_ns > 0 ? delta.rtt.mean / delta.against_rtt_ns : 0;
     if (delta.verdict == Verdict::indistinguishable)
-        return {
-            fmt::format("{} and {} are indistinguishable", delta.mode, delta.against),
-            fmt::format(": {}{}, {:+.1f} % of the round trip{}.", words.change(delta.rtt.mean), range, share, seen)};
+        return {fmt::format("{} and {} are indistinguishable", delta.mode, delta.against),
+                fmt::format(": {}{}, {} of the round trip{}.", words.change(delta.rtt.mean), range,
+                            words.percent(share), seen)};
     return {fmt::format("{} is {} than {}", delta.mode, name_of(delta.verdict), delta.against),
-            fmt::format(" by {}{}, {:+.1f} % of the round trip{}.", words.time(std::abs(delta.rtt.mean)), range, share,
-                        seen)};
+            fmt::format(" by {}{}, {} of the round trip{}.", words.time(std::abs(delta.rtt.mean)), range,
+                        words.percent(share), seen)};
 }
 
-std::vector<StageSentence> stages_that_matter(const Delta &delta, const TimeWords &words) {
+std::vector<StageSentence> stages_that_matter(const Delta &delta, const NumberWords &words) {
     std::vector<const StageDelta *> stages;
     for (const StageDelta &stage : delta.stages)
         if (stage.matters)

@@ -10,17 +10,18 @@
 
 namespace vethtrace {
 
-// How times are written: on a terminal in other letters than in a page.
-struct TimeWords {
+// How numbers are written: on a terminal in other letters than in a page.
+struct NumberWords {
     std::string (*time)(double ns);
-    std::string (*change)(double ns); // with its sign
+    std::string (*change)(double ns);     // with its sign
+    std::string (*percent)(double ratio); // the same
 };
 
 struct VerdictSentence {
     std::string claim; // "veth is slower than host"
     std::string rest;  // " by 2.40us (...), +12.0 % of the round trip; ..."
 };
-[[nodiscard]] VerdictSentence verdict_of(const Delta &delta, const TimeWords &words);
+[[nodiscard]] VerdictSentence verdict_of(const Delta &delta, const NumberWords &words);
 
 // A stage that matters for a difference, and by how much.
 struct StageSentence {
@@ -29,7 +30,7 @@ struct StageSentence {
     std::string rest;   // "in backlog (+2.10us to +2.70us; 4 hops and not 2)"
 };
 // The largest first.
-[[nodiscard]] std::vector<StageSentence> stages_that_matter(const Delta &delta, const TimeWords &words);
+[[nodiscard]] std::vector<StageSentence> stages_that_matter(const Delta &delta, const NumberWords &words);
 
 // "2.00 NET_RX runs a transaction (inline 2.00), which serve 4 waits in a backlog"
 [[nodiscard]] std::string softirq_sentence(const RunResult &run);

@@ -258,7 +258,7 @@ Object.assign(report, (() => {
         autoSkipPadding: 8,
         callback(value) {
           const digit = Number((value / 10 ** Math.floor(Math.log10(value) + 1e-9)).toPrecision(6));
-          const named = decades > 2.5 ? [1] : decades > 1.2 ? [1, 2, 5] : [1, 2, 3, 5, 7];
+          const named = decades > 3 ? [1] : decades > 1 ? [1, 2, 5] : [1, 2, 3, 5, 7];
           return named.includes(digit) ? (write || tick)(value) : null;
         },
       },

@@ -45,8 +45,8 @@
       data: {labels: sides.map(side => side.label), datasets},
       options: {
         indexAxis: 'y',
-        layout: {padding: {right: 76}},
-        scales: {x: {...report.timeAxis('time of a transaction, mean of all rounds'), stacked: true}, y: {...report.rowAxis(), stacked: true}},
+        layout: {padding: {right: 62}},
+        scales: {x: {...report.timeAxis('mean of a transaction'), stacked: true}, y: {...report.rowAxis(), stacked: true}},
         plugins: {tooltip: {callbacks: {label: item => `${item.dataset.label} ${time(item.raw)}, ${percent(item.raw / sides[item.dataIndex].untraced)}`}}},
       },
     };

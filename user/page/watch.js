@@ -10,10 +10,10 @@
   function clock(ms) {
     return new Date(ms).toISOString().slice(11, 19);
   }
-  // From one full step before the first window to one after the last.
+  // Named at full seconds, minutes or hours.
   function timeOfDay() {
-    const begin = points.length ? Date.parse(points[0].begun) : 0;
     const last = points[points.length - 1];
+    const begin = last ? Date.parse(points[0].begun) : 0;
     const end = last ? Date.parse(last.begun) + last.duration_ns / 1e6 : 1;
     const seconds = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400];
     const most = document.body.clientWidth < 640 ? 3 : 8;
@@ -21,10 +21,15 @@
     return {
       type: 'linear',
       offset: false,
-      min: Math.floor(begin / step) * step,
-      max: Math.ceil(end / step) * step,
+      min: begin,
+      max: end,
       title: {display: true, text: 'time of day, UTC'},
-      ticks: {callback: value => clock(value), stepSize: step, maxRotation: 0, autoSkipPadding: 12},
+      afterBuildTicks(axis) {
+        axis.ticks = [];
+        for (let at = Math.ceil(begin / step) * step; at <= end; at += step)
+          axis.ticks.push({value: at});
+      },
+      ticks: {callback: value => clock(value), maxRotation: 0, autoSkipPadding: 12},
     };
   }
 
@@ -49,7 +54,7 @@
       backgroundColor: colour(stage),
       borderDash: dashes[index % dashes.length],
       borderWidth: 2,
-      pointRadius: points.length > 30 ? 0 : 2.5,
+      pointRadius: points.length > document.body.clientWidth / 30 ? 0 : 2.5,
       spanGaps: false,
     }));
     const values = datasets.flatMap(dataset => dataset.data.map(point => point.y)).filter(value => value > 0);

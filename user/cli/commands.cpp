@@ -2,6 +2,7 @@
 #include "cli/commands.hpp"
 
 #include "cli/command_in_lab.hpp"
+#include "cli/explain_command.hpp"
 #include "cli/replay.hpp"
 #include "cli/result_file.hpp"
 #include "cli/terminal.hpp"
@@ -93,6 +94,22 @@ Exit execute(const CompareCommand &command) {
         return compare_modes(command.compare, stop,
                              [&](const CompareProgress &now) { progress.show(progress_text(now)); });
     });
+}
+
+Exit execute(const ExplainCommand &command) {
+    if (command.live)
+        return show_measured(command.output, [&](const std::atomic<bool> &stop, const ProgressLine &progress) {
+            return explain_modes(command, stop, [&](const std::string &step) { progress.show(step); });
+        });
+    Result<ResultFile> file = ResultFile::open(command.output.file);
+    if (!file)
+        return failed(file.error());
+    StopSignals stop;
+    Result<ExplainResult> result = explain_modes(command, stop.requested(), [](const std::string &) {});
+    if (!result)
+        return failed(result.error());
+    Result<void> published = publish(command.output, *file, *result);
+    return published ? Exit::good : failed(published.error());
 }
 
 Exit execute(const DiffCommand &command) {

@@ -63,6 +63,17 @@ struct FeaturesCommand {
     OutputOptions output;
 };
 
+struct ExplainCommand {
+    std::vector<Mode> modes;
+    Topology topology = Topology::wire;
+    std::string from;  // a stored result with the times; empty: none
+    bool live = false; // measure them now, in labs
+    LoadOptions load;  // of these labs ...
+    std::uint64_t live_transactions = 2000;
+    std::uint64_t counted_transactions = 100; // ... and of those where netfilter's packets are counted
+    OutputOptions output;
+};
+
 struct ReportCommand {
     std::string file;
     bool replay = false;            // of a recording: window by window
@@ -98,7 +109,7 @@ struct ShowText {
 };
 
 using Command = std::variant<RunCommand, InLabCommand, CompareCommand, DiffCommand, RrServeCommand, RrRunCommand,
-                             WatchCommand, FeaturesCommand, ReportCommand, LabCommand, ShowText>;
+                             WatchCommand, FeaturesCommand, ExplainCommand, ReportCommand, LabCommand, ShowText>;
 
 [[nodiscard]] Result<Command> parse_command_line(int argc, const char *const *argv);
 

@@ -169,22 +169,6 @@ std::string hooks_line(const RunResult &result, const TextStyle &style) {
     return out + fmt::format("{}", fmt::join(shown, ""));
 }
 
-std::string timeline_rows(const Timeline &timeline, const TextStyle &style) {
-    std::string out = painted(fmt::format("\n transaction {}{:>28}  {:>8} {:>4}  {:<8} {:<16} {}\n",
-                                          timeline.transaction, "at", "+", "cpu", "pid", "task", "context"),
-                              Tone::strong, style);
-    Nanoseconds before = 0;
-    for (const TimelineMark &mark : timeline.marks) {
-        out +=
-            fmt::format("   {:<24} {:>12}  {:>8} {:>4}  {:<8} {:<16} {}\n", name_of(mark.station),
-                        fmt::format("{:.3f}us", static_cast<double>(mark.since_send) / ns_per_us),
-                        mark.since_send < before ? "?" : duration_text(static_cast<double>(mark.since_send - before)),
-                        mark.cpu, mark.pid, mark.comm, mark.context);
-        before = mark.since_send;
-    }
-    return out;
-}
-
 std::string closing_sentence(const RunResult &result) {
     std::map<Stage, double> stages;
     for (const Hop &hop : result.hops)
@@ -206,6 +190,22 @@ std::string closing_sentence(const RunResult &result) {
 
 } // namespace
 
+std::string timeline_text(const Timeline &timeline, const TextStyle &style) {
+    std::string out = painted(fmt::format("\n transaction {}{:>28}  {:>8} {:>4}  {:<8} {:<16} {}\n",
+                                          timeline.transaction, "at", "+", "cpu", "pid", "task", "context"),
+                              Tone::strong, style);
+    Nanoseconds before = 0;
+    for (const TimelineMark &mark : timeline.marks) {
+        out +=
+            fmt::format("   {:<24} {:>12}  {:>8} {:>4}  {:<8} {:<16} {}\n", name_of(mark.station),
+                        fmt::format("{:.3f}us", static_cast<double>(mark.since_send) / ns_per_us),
+                        mark.since_send < before ? "?" : duration_text(static_cast<double>(mark.since_send - before)),
+                        mark.cpu, mark.pid, mark.comm, mark.context);
+        before = mark.since_send;
+    }
+    return out;
+}
+
 std::string to_text(const RunResult &result, const TextStyle &style) {
     std::string out;
     if (style.verbosity >= 0) {
@@ -218,7 +218,7 @@ std::string to_text(const RunResult &result, const TextStyle &style) {
         out += hooks_line(result, style);
         out += machine_line(result.environment, style);
         for (const Timeline &timeline : result.timelines)
-            out += timeline_rows(timeline, style);
+            out += timeline_text(timeline, style);
         out += '\n';
     }
     out += closing_sentence(result) + "\n";

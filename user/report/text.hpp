@@ -4,6 +4,7 @@
 #pragma once
 
 #include "core/diff.hpp"
+#include "core/explain.hpp"
 #include "core/ladder.hpp"
 #include "core/result.hpp"
 #include "report/style.hpp"
@@ -20,5 +21,9 @@ namespace vethtrace {
 [[nodiscard]] std::string to_text(const CompareResult &result, const TextStyle &style);
 [[nodiscard]] std::string to_text(const DiffResult &result, const TextStyle &style);
 [[nodiscard]] std::string to_text(const RrResult &result, const TextStyle &style);
+[[nodiscard]] std::string to_text(const ExplainResult &result, const TextStyle &style);
+
+// One transaction, moment by moment.
+[[nodiscard]] std::string timeline_text(const Timeline &timeline, const TextStyle &style);
 
 } // namespace vethtrace

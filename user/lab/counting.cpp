@@ -3,7 +3,6 @@
 
 #include <array>
 #include <fmt/format.h>
-#include <optional>
 #include <sstream>
 #include <string_view>
 
@@ -14,20 +13,16 @@ namespace {
 constexpr std::array<std::string_view, 5> hooks = {"prerouting", "input", "forward", "output", "postrouting"};
 constexpr int before_nat = -300; // as raw: a packet still has the addresses that it came with
 
-// What stands behind "packets" in "counter NAME { packets 12 bytes 624 }", however it is spread over lines.
-std::optional<std::uint64_t> packets_of(const std::string &listing, const std::string &name) {
+// The counters of the rules, in the order in which they were installed, out of lines such as
+// "ip daddr 198.18.2.2 counter packets 12 bytes 624".
+std::vector<std::uint64_t> packets_of(const std::string &listing) {
+    std::vector<std::uint64_t> all;
     std::istringstream words(listing);
-    for (std::string word; words >> word;) {
-        if (word != "counter" || !(words >> word) || word != name)
-            continue;
-        std::uint64_t packets = 0;
-        std::string brace;
-        std::string unit;
-        if (words >> brace >> unit >> packets && brace == "{" && unit == "packets")
-            return packets;
-        return std::nullopt;
-    }
-    return std::nullopt;
+    std::uint64_t packets = 0;
+    for (std::string before, word; words >> word; before = word)
+        if (before == "counter" && word == "packets" && words >> packets)
+            all.push_back(packets);
+    return all;
 }
 
 } // namespace
@@ -36,14 +31,13 @@ Result<CountingRules> CountingRules::install(int netns_fd, const std::string &se
     Result<Nftables> nft = Nftables::open(netns_fd);
     if (!nft)
         return tl::unexpected(nft.error());
+    // Counters without a name, as those with one need a kernel module more.
     std::string rules = "table ip vethtrace_count {\n";
     for (std::string_view hook : hooks)
-        rules += fmt::format("  counter {0}_to {{ }}\n"
-                             "  counter {0}_from {{ }}\n"
-                             "  chain {0} {{\n"
+        rules += fmt::format("  chain {0} {{\n"
                              "    type filter hook {0} priority {1}; policy accept;\n"
-                             "    ip daddr {2} counter name {0}_to\n"
-                             "    ip saddr {2} counter name {0}_from\n"
+                             "    ip daddr {2} counter\n"
+                             "    ip saddr {2} counter\n"
                              "  }}\n",
                              hook, before_nat, server_address);
     return nft->run("counting rules", rules + "}\n").map([&](const std::string &) {
@@ -55,14 +49,14 @@ Result<std::vector<CountingRules::Count>> CountingRules::read() const {
     Result<std::string> listing = nft_.run("counting rules", "list table ip vethtrace_count");
     if (!listing)
         return tl::unexpected(listing.error());
+    constexpr std::size_t rules_each = 2;
+    std::vector<std::uint64_t> packets = packets_of(*listing);
+    if (packets.size() != hooks.size() * rules_each)
+        return fail("nftables (counting rules)",
+                    fmt::format("lists {} counters, not {}", packets.size(), hooks.size() * rules_each));
     std::vector<Count> counts;
-    for (std::string_view hook : hooks) {
-        std::optional<std::uint64_t> to = packets_of(*listing, fmt::format("{}_to", hook));
-        std::optional<std::uint64_t> from = packets_of(*listing, fmt::format("{}_from", hook));
-        if (!to || !from)
-            return fail("nftables (counting rules)", fmt::format("lists no counter of {}", hook));
-        counts.push_back({std::string(hook), *to, *from});
-    }
+    for (std::size_t i = 0; i < hooks.size(); ++i)
+        counts.push_back({std::string(hooks.at(i)), packets[i * rules_each], packets[i * rules_each + 1]});
     return counts;
 }
 

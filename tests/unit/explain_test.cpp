@@ -185,8 +185,9 @@ TEST(SideBySide, HasEveryStepOfEveryModeOnceAndInOrder) {
     for (const AlignedRow &row : side_by_side(walks)) {
         ASSERT_EQ(row.steps.size(), walks.size());
         for (std::size_t i = 0; i < walks.size(); ++i) {
-            if (row.steps[i])
+            if (row.steps[i]) {
                 EXPECT_EQ(*row.steps[i], next[i]++);
+            }
         }
     }
     for (std::size_t i = 0; i < walks.size(); ++i)

@@ -20,11 +20,17 @@ nlohmann::json explanation_of(const std::string &name) {
     return json;
 }
 
+// It is explained on the oldest kernel and on the newest; null: on this one.
+const char *missing_explanation() {
+    bool explained = vm_kernel() == "5.10" || vm_kernel() == "newest";
+    return explained ? nullptr : "explain.sh runs on the oldest kernel and on the newest";
+}
+
 class Explained : public testing::TestWithParam<const char *> {
 protected:
     void SetUp() override {
-        if (const char *missing = missing_mode(mode()))
-            GTEST_SKIP() << "kernel " << vm_kernel() << ": " << missing;
+        if (const char *missing = missing_explanation())
+            GTEST_SKIP() << missing;
     }
     [[nodiscard]] std::string mode() const { return GetParam(); }
     [[nodiscard]] std::string file(const std::string &kind) const { return vm_file("explain." + mode() + "." + kind); }
@@ -70,17 +76,16 @@ TEST_P(Explained, NamesOnlyFunctionsThatAPacketPasses) {
     std::istringstream names(file("traceable"));
     for (std::string name; names >> name;)
         traceable.insert(name);
-    ASSERT_GT(traceable.size(), 10) << file("traced");
+    ASSERT_GT(traceable.size(), 10) << file("live.err");
     for (const auto &step : explanation_of(mode())["walks"][0]["steps"])
         for (const auto &call : step["calls"]) {
-            if (call["symbol"].is_string() && traceable.count(call["symbol"]) != 0)
-                EXPECT_GE(calls[call["symbol"]], transactions) << call << file("traced");
+            if (call["symbol"].is_string() && traceable.count(call["symbol"]) != 0) {
+                EXPECT_GE(calls[call["symbol"]], transactions) << call << file("live.err");
+            }
         }
 }
 
-INSTANTIATE_TEST_SUITE_P(Vm, Explained,
-                         testing::Values("host", "veth", "veth-gro", "bridge", "nat", "netkit", "ipvlan", "ipvlan-l3",
-                                         "macvlan"),
+INSTANTIATE_TEST_SUITE_P(Vm, Explained, testing::Values("host", "veth", "nat", "ipvlan", "ipvlan-l3", "macvlan"),
                          [](const auto &test) {
                              std::string name = test.param;
                              std::replace(name.begin(), name.end(), '-', '_');
@@ -90,8 +95,9 @@ INSTANTIATE_TEST_SUITE_P(Vm, Explained,
 // All packets of a routed container pass the host's netfilter, none of an ipvlan or macvlan. An ipvlan in L3 mode sends
 // by the host's IP, but does not receive by it.
 TEST(Netfilter, SeesWhatTheWalkSays) {
+    if (const char *missing = missing_explanation())
+        GTEST_SKIP() << missing;
     auto counts = [](const std::string &mode) {
-        EXPECT_EQ(vm_file("explain." + mode + ".live.status"), "0\n") << vm_file("explain." + mode + ".live.err");
         nlohmann::json count = explanation_of(mode + ".live")["walks"][0]["netfilter"];
         EXPECT_GE(count["client"]["sent"], 100) << mode;
         EXPECT_GE(count["client"]["received"], 100) << mode;

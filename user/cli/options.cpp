@@ -247,6 +247,11 @@ private:
                                                "with the times of a short run, a single packet, and the packets that "
                                                "the host's netfilter sees");
         live->excludes(from);
+        explain_->add_option("-c,--count", explain_command_.live_transactions, "how many transactions that run has")
+            ->type_name("N")
+            ->check(within(std::uint64_t{1}, most_transactions))
+            ->capture_default_str()
+            ->needs(live);
         explain_
             ->add_option("--cpus", words_.cpus, "CPUs of client and server, as in 0,1 (default: both on the last one)")
             ->type_name("CLIENT,SERVER")

@@ -17,6 +17,8 @@ public:
         std::string hook;
         std::uint64_t to_server = 0;
         std::uint64_t from_server = 0;
+
+        friend bool operator==(const Count &, const Count &) = default;
     };
 
     // Packets to and from this address, at all five hooks. The rules go with the namespace.

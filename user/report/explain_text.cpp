@@ -80,7 +80,15 @@ std::string counted_text(const Explanation &walk, const TextStyle &style) {
         "and {} of {} that it received. By hook (sent/received): {}.",
         count_text(count.transactions), seen.requests, count.sent, seen.responses, count.received,
         fmt::join(hooks, ", "));
-    return wrapped(text, 1, style);
+    return wrapped(text, 0, style);
+}
+
+std::string closing_text(const Explanation &walk, const TextStyle &style) {
+    std::vector<Passage> passages;
+    for (const ExplainedStep &step : walk.steps)
+        passages.push_back(step.passage);
+    std::string text = fmt::format("{}: {}", name_of(walk.mode), netfilter_text(passages));
+    return "\n" + wrapped(text, 0, style) + counted_text(walk, style);
 }
 
 std::string walk_text(const Explanation &walk, const TextStyle &style) {
@@ -106,11 +114,6 @@ std::string walk_text(const Explanation &walk, const TextStyle &style) {
         }
         out += step_text(i + 1, step, style);
     }
-    std::vector<Passage> passages;
-    for (const ExplainedStep &step : walk.steps)
-        passages.push_back(step.passage);
-    out += wrapped(netfilter_text(passages), 1, style);
-    out += counted_text(walk, style);
     if (walk.timeline)
         out += timeline_text(*walk.timeline, style);
     return out;
@@ -169,6 +172,8 @@ std::string to_text(const ExplainResult &result, const TextStyle &style) {
         for (const Explanation &walk : result.walks)
             out += walk_text(walk, style);
     out += side_by_side_text(result, style);
+    for (const Explanation &walk : result.walks)
+        out += closing_text(walk, style);
     for (const std::string &warning : result.warnings)
         out += painted("  ! ", Tone::bad, style) + warning + "\n";
     return out;

@@ -4,7 +4,30 @@
 #include "lab/counting.hpp"
 #include "lab/lab.hpp"
 
+#include <chrono>
+#include <optional>
+#include <thread>
+
 namespace vethtrace {
+
+namespace {
+
+// Once nothing is added any more: the end of a connection takes a moment.
+Result<std::vector<CountingRules::Count>> read_settled(const CountingRules &rules) {
+    constexpr int tries = 50;
+    constexpr std::chrono::milliseconds pause(20);
+    Result<std::vector<CountingRules::Count>> before = rules.read();
+    for (int i = 0; i < tries && before; ++i) {
+        std::this_thread::sleep_for(pause);
+        Result<std::vector<CountingRules::Count>> now = rules.read();
+        if (!now || *now == *before)
+            return now;
+        before = std::move(now);
+    }
+    return before;
+}
+
+} // namespace
 
 Result<NetfilterCount> count_netfilter(Mode mode, Topology topology, const LoadOptions &load,
                                        std::uint64_t transactions, const std::atomic<bool> &stop) {
@@ -34,8 +57,8 @@ Result<NetfilterCount> count_netfilter(Mode mode, Topology topology, const LoadO
 
     NetfilterCount result;
     result.transactions = ran->rtt.count();
+    Result<std::vector<CountingRules::Count>> at_client = read_settled(container ? *container : *host);
     Result<std::vector<CountingRules::Count>> at_host = host->read();
-    Result<std::vector<CountingRules::Count>> at_client = container ? container->read() : at_host;
     if (!at_host)
         return tl::unexpected(at_host.error());
     if (!at_client)

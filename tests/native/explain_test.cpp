@@ -46,7 +46,8 @@ TEST(Explain, NamesOnlyFunctionsThatThisKernelHas) {
     ASSERT_GT(functions.size(), 1000);
     std::size_t named = 0;
     for (const char *mode : {"host", "veth", "veth-gro", "bridge", "nat", "netkit", "macvlan", "ipvlan", "ipvlan-l3"}) {
-        for (const auto &step : explain_json({mode})["walks"][0]["steps"])
+        nlohmann::json walk = explain_json({mode})["walks"][0];
+        for (const auto &step : walk["steps"])
             for (const auto &call : step["calls"]) {
                 ++named;
                 if (call["symbol"].is_string()) {

@@ -33,6 +33,8 @@ need_pkg_config(libbpf "libbpf>=1.1" libbpf-dev)
 need_pkg_config(libnl libnl-route-3.0 libnl-route-3-dev)
 need_pkg_config(libnftables libnftables libnftables-dev)
 need_pkg_config(libcap_ng libcap-ng libcap-ng-dev)
+need_pkg_config(prometheus_cpp prometheus-cpp-core prometheus-cpp-dev)
+need_pkg_config(libmicrohttpd "libmicrohttpd>=0.9.73" libmicrohttpd-dev)
 
 # Any clang from 14 on.
 need_program(BPF_CLANG clang clang clang-19 clang-16 clang-14)

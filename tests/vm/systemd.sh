@@ -23,8 +23,13 @@ within() {
     done
 }
 
+# Not by wget's own time-out, which makes busybox 1.35 crash.
+fetch() {
+    timeout 5 wget -q -O "$2" "$1" 2>/dev/null
+}
+
 serves() {
-    wget -q -T 5 -O /dev/null "http://$1/healthz" 2>/dev/null
+    fetch "http://$1/healthz" /dev/null
 }
 
 listens() {
@@ -74,8 +79,8 @@ for task in /proc/"$pid"/task/*; do
 done >tasks
 cat "/proc/$pid/mountinfo" >mountinfo
 netstat -ltn | awk '/:9954/ { print $4 }' >listening
-wget -q -O healthz http://$listen/healthz
-wget -q -O metrics http://$listen/metrics
+fetch http://$listen/healthz healthz
+fetch http://$listen/metrics metrics
 cat /sys/fs/cgroup/system.slice/$unit.service/memory.peak >memory.peak
 grep oom_kill /sys/fs/cgroup/system.slice/$unit.service/memory.events >oom
 
@@ -92,7 +97,7 @@ netstat -ltn | grep -c :9954 >stopped.listening
 
 # As docs/deploy.md lets another machine in: without IPAddressAllow= nobody gets through.
 scrape() {
-    $ip netns exec c1 wget -q -T 2 -O "$1" http://10.99.0.254:9954/healthz 2>/dev/null
+    $ip netns exec c1 timeout 5 wget -q -O "$1" http://10.99.0.254:9954/healthz 2>/dev/null
     echo $? >"$1.status"
 }
 echo 'ARGS="--listen 10.99.0.254:9954"' >/etc/default/$unit

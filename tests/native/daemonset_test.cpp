@@ -16,6 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+const std::string node_address = "$(NODE_IP)"; // as Kubernetes writes it
+
 class DaemonSetsPod : public Native {
 protected:
     void SetUp() override {
@@ -29,7 +31,7 @@ protected:
         fs::create_directories(directory_);
         // What a kubelet does by itself. This podman does not know hostPID.
         std::ofstream(directory_ / "containers.conf") << "[containers]\n"
-                                                         "default_ulimits = [\"nofile=1024:1024\"]\n"
+                                                         "default_ulimits = [\"nofile=1024:1024\", \"nproc=1000:1000\"]\n"
                                                          "pids_limit = 0\n"
                                                          "pidns = \"host\"\n"
                                                          "[engine]\n"
@@ -61,8 +63,8 @@ protected:
         ASSERT_EQ(built.status, 0) << built.err;
     }
 
-    // The pod as the DaemonSet has it, but for what this podman cannot do: a field of the node's in the environment, a
-    // port that is the host's, and probes without a shell. containerd's files are the test's own.
+    // The pod as the DaemonSet has it, but for what this podman cannot do: an argument with the node's address, a port that
+    // is the host's, and probes without a shell. containerd's files are the test's own.
     void start_pod() {
         YAML::Node pod = manifest("kubernetes/daemonset.yaml")["spec"]["template"];
         pod["apiVersion"] = "v1";
@@ -70,9 +72,12 @@ protected:
         pod["metadata"]["name"] = name_;
         YAML::Node container = pod["spec"]["containers"][0];
         container["image"] = image_;
-        container["env"][0].remove("valueFrom");
-        container["env"][0]["value"] = "127.0.0.1";
-        for (const char *key : {"ports", "startupProbe", "livenessProbe", "readinessProbe"})
+        for (YAML::Node argument : container["args"]) {
+            auto text = argument.as<std::string>();
+            if (std::size_t at = text.find(node_address); at != std::string::npos)
+                argument = text.replace(at, node_address.size(), "127.0.0.1");
+        }
+        for (const char *key : {"env", "ports", "startupProbe", "livenessProbe", "readinessProbe"})
             container.remove(key);
         for (YAML::Node volume : pod["spec"]["volumes"])
             if (volume["name"].as<std::string>() == "containerd-tasks")
@@ -84,8 +89,10 @@ protected:
         Finished started = run(line);
         ASSERT_EQ(started.status, 0) << started.err;
         pid_ = std::stoi("0" + podman({"inspect", "-f", "{{.State.Pid}}", name_ + "-vethtrace"}).out);
-        ASSERT_NE(pid_, 0);
+        ASSERT_NE(pid_, 0) << logs();
     }
+
+    [[nodiscard]] std::string logs() const { return podman({"logs", name_ + "-vethtrace"}).err; }
 
     // A pod's process in the first container of the node, with what containerd leaves of it.
     [[nodiscard]] std::unique_ptr<Process> start_neighbour() const {
@@ -152,7 +159,7 @@ TEST_F(DaemonSetsPod, SeesItsNeighboursByNameWithTheCapabilitiesThatItNames) {
     ASSERT_NO_FATAL_FAILURE(build_image());
     auto server = start_neighbour();
     ASSERT_NO_FATAL_FAILURE(start_pod());
-    ASSERT_TRUE(comes_to_serve()) << podman({"logs", name_ + "-vethtrace"}).err;
+    ASSERT_TRUE(comes_to_serve()) << logs();
 
     std::uint64_t named = 0;
     for (const YAML::Node &capability :

@@ -314,7 +314,7 @@ TEST_P(ExpositionOfTurmoil, KeepsItsBoundAndItsSumsAndNeverCountsBackwards) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Bounds, ExpositionOfTurmoil, testing::Values(Exposition::least_series, 5'000, 30'000, plenty),
-                         [](const auto &info) { return "Of" + std::to_string(info.param); });
+                         [](const auto &each) { return "Of" + std::to_string(each.param); });
 
 TEST(Exposition, NamesTheBusiestWhereThereIsNotRoomForAll) {
     Exposition exposition(3'000);
@@ -395,7 +395,7 @@ TEST(ExportPages, ShowMetricsAndHealth) {
     EXPECT_EQ(pages.page("/metrics")->status, 503);
     EXPECT_EQ(pages.page("/healthz")->status, 503);
     EXPECT_EQ(pages.page("/")->status, 200);
-    EXPECT_EQ(pages.page("/nothing"), std::nullopt);
+    EXPECT_FALSE(pages.page("/nothing"));
     pages.publish("a 1\n", std::nullopt);
     EXPECT_EQ(*pages.page("/metrics")->body, "a 1\n");
     EXPECT_EQ(pages.page("/healthz")->status, 200);

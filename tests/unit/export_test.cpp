@@ -15,6 +15,8 @@
 #include <fstream>
 #include <gtest/gtest.h>
 #include <random>
+#include <set>
+#include <sstream>
 #include <sys/stat.h>
 
 namespace vethtrace {
@@ -264,56 +266,87 @@ private:
     std::mt19937 random_{7};
 };
 
-class ExpositionOfTurmoil : public testing::TestWithParam<std::size_t> {};
+class ExpositionOfTurmoil : public testing::TestWithParam<std::size_t> {
+protected:
+    using Packets = std::map<std::pair<Flow, Stage>, std::uint64_t>;
+
+    // By hand: what a window adds.
+    static Packets packets_in(const WatchWindow &window) {
+        Packets packets;
+        for (const WatchSeries &series : window.series)
+            packets[{series.flow, series.stage}] += series.time.count() * window.sample;
+        return packets;
+    }
+    static std::uint64_t drops_in(const WatchWindow &window) {
+        std::uint64_t drops = 0;
+        for (const WatchDrop &drop : window.drops)
+            drops += drop.count * window.sample;
+        return drops;
+    }
+
+    // As Prometheus reckons increases: of each series, and one that was not there has grown from nothing.
+    Packets increase_of_packets(const Exposition &now) const {
+        Packets packets;
+        for (const auto &[labels, times] : now.hops()) {
+            auto before = hops_.find(labels);
+            OctaveHistogram earlier = before == hops_.end() ? OctaveHistogram() : before->second;
+            for (std::size_t i = 0; i < OctaveHistogram::bounds; ++i)
+                EXPECT_GE(times.cumulated().at(i), earlier.cumulated().at(i)) << labels.container;
+            EXPECT_GE(times.sum(), earlier.sum());
+            EXPECT_GE(times.count(), earlier.count());
+            if (times.count() > earlier.count())
+                packets[{labels.flow, labels.stage}] += times.count() - earlier.count();
+        }
+        return packets;
+    }
+    std::uint64_t increase_of_drops(const Exposition &now) const {
+        std::uint64_t drops = 0;
+        for (const auto &[labels, count] : now.drops()) {
+            auto before = drops_.find(labels);
+            std::uint64_t earlier = before == drops_.end() ? 0 : before->second;
+            EXPECT_GE(count, earlier) << labels.container;
+            drops += count - earlier;
+        }
+        return drops;
+    }
+
+    std::map<HopLabels, OctaveHistogram> hops_;
+    std::map<DropLabels, std::uint64_t> drops_;
+};
+
+std::size_t series_in(const std::string &text) {
+    std::size_t series = 0;
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);)
+        series += line.starts_with('#') ? 0 : 1;
+    return series;
+}
 
 TEST_P(ExpositionOfTurmoil, KeepsItsBoundAndItsSumsAndNeverCountsBackwards) {
     std::size_t bound = GetParam();
     Exposition exposition(bound);
     Turmoil turmoil(300);
-    std::map<std::pair<Flow, Stage>, double> grown; // by hand: what each window adds
-    double dropped = 0;
-    std::optional<Metrics> before;
+    std::size_t most = 0;
+    std::set<std::string> named;
     for (int number = 0; number < 60; ++number) {
         WatchWindow window = turmoil.next();
-        std::map<std::pair<Flow, Stage>, double> hops;
-        for (const WatchSeries &series : window.series)
-            hops[{series.flow, series.stage}] += static_cast<double>(series.time.count() * window.sample);
-        double drops = 0;
-        for (const WatchDrop &drop : window.drops)
-            drops += static_cast<double>(drop.count * window.sample);
         exposition.add(window);
-        Metrics metrics = metrics_of(exposition);
-        ASSERT_LE(metrics.samples().size(), bound) << number;
-        ASSERT_EQ(before ? metrics.fallen_since(*before) : std::vector<std::string>(), std::vector<std::string>());
-
-        // As Prometheus reckons an increase: of each series, and one that was not there has grown from nothing.
-        std::map<std::string, double> earlier = before ? before->by_series() : std::map<std::string, double>();
-        std::map<std::pair<Flow, Stage>, double> seen;
-        double seen_drops = 0;
-        for (const auto &sample : metrics.samples()) {
-            std::string text = sample.name;
-            for (const auto &[name, value] : sample.labels)
-                text += " " + name + "=" + value;
-            auto known = earlier.find(text);
-            double increase = sample.value - (known == earlier.end() ? 0 : known->second);
-            if (sample.name == "vethtrace_dropped_packets_total")
-                seen_drops += increase;
-            if (sample.name == "vethtrace_hop_latency_seconds_count")
-                seen[{*flow_named(sample.labels.at("direction")), *stage_named(sample.labels.at("stage"))}] += increase;
-        }
-        std::erase_if(seen, [](const auto &entry) { return entry.second == 0; });
-        ASSERT_EQ(seen, hops) << number;
-        ASSERT_EQ(seen_drops, drops) << number;
-        for (const auto &[which, count] : hops)
-            grown[which] += count;
-        dropped += drops;
-        before = std::move(metrics);
+        most = std::max(most, series_in(metrics_text(exposition, {})));
+        ASSERT_EQ(increase_of_packets(exposition), packets_in(window)) << number;
+        ASSERT_EQ(increase_of_drops(exposition), drops_in(window)) << number;
+        ASSERT_FALSE(HasFailure()) << number;
+        hops_ = exposition.hops();
+        drops_ = exposition.drops();
+        for (const Target &target : exposition.targets())
+            named.insert(target.name);
     }
-    EXPECT_GT(dropped, 0);
-    EXPECT_EQ(grown.size(), 30);
+    EXPECT_LE(most, bound);
+    EXPECT_GE(most, std::min(bound / 4, std::size_t{10'000})) << "it is made use of";
+    EXPECT_GE(named.size(), 2) << "names come and go";
+    (void)Metrics(metrics_text(exposition, {})); // it can be read
 }
 
-INSTANTIATE_TEST_SUITE_P(Bounds, ExpositionOfTurmoil, testing::Values(Exposition::least_series, 5'000, 30'000, plenty),
+INSTANTIATE_TEST_SUITE_P(Bounds, ExpositionOfTurmoil, testing::Values(Exposition::least_series, 5'000, 30'000),
                          [](const auto &each) { return "Of" + std::to_string(each.param); });
 
 TEST(Exposition, NamesTheBusiestWhereThereIsNotRoomForAll) {
@@ -343,14 +376,13 @@ TEST(Exposition, LetsOneThatIsFarBusierTakeTheNameOfAnotherButNotAtOnce) {
     ASSERT_EQ(named(), std::vector<std::string>{"quiet"});
     exposition.add(window_with({{"busy", 1000}, {"quiet", 10}}, true, 100 * test::second_ns));
     EXPECT_EQ(named(), std::vector<std::string>{"quiet"}) << "a name stays for five minutes";
-    exposition.add(window_with({{"busy", 15}, {"quiet", 10}}, false, 250 * test::second_ns));
-    exposition.add(window_with({{"busy", 1000}, {"quiet", 10}}, false, test::second_ns));
+    exposition.add(window_with({{"busy", 1000}, {"quiet", 10}}, false, 250 * test::second_ns));
     EXPECT_EQ(named(), std::vector<std::string>{"busy"});
     Metrics metrics = metrics_of(exposition);
-    EXPECT_EQ(metrics.value("vethtrace_hop_latency_seconds_count", {{"container", "quiet"}}), 0);
-    EXPECT_EQ(metrics.value("vethtrace_hop_latency_seconds_count", {{"container", "busy"}}), 1000)
-        << "what it had before is with the others";
-    EXPECT_EQ(metrics.value("vethtrace_hop_latency_seconds_count", {{"container", "other"}}), 1000 + 15 + 10);
+    EXPECT_EQ(metrics.sum("vethtrace_hop_latency_seconds_count", {{"container", "quiet"}}), std::nullopt);
+    EXPECT_EQ(metrics.value("vethtrace_hop_latency_seconds_count", {{"container", "busy"}}), 1000);
+    EXPECT_EQ(metrics.value("vethtrace_hop_latency_seconds_count", {{"container", "other"}}), 1000 + 10)
+        << "what busy had before, and what quiet has from now on";
     // Not the other way round again before five minutes have passed.
     exposition.add(window_with({{"busy", 1}, {"quiet", 100'000}}, false, 200 * test::second_ns));
     EXPECT_EQ(named(), std::vector<std::string>{"busy"});

@@ -64,6 +64,7 @@ public:
             state_.answers = std::move(counts.answers);
             state_.cut_connections = counts.cut;
         }
+        state_.resident_bytes = resident_bytes();
         state_.cost = read_own_cost();
         std::string text = metrics_text(exposition_, state_);
         Result<void> written = has_textfile_ ? textfile_.write(text) : Result<void>();

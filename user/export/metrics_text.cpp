@@ -149,7 +149,7 @@ void add_cost(const NodeFigures &node, const ExporterState &state, Families &fam
     families.begin(MetricType::Counter, "cpu_seconds_total", "CPU time of the exporter's process.");
     families.add({}, state.cost.cpu_seconds);
     families.gauge("resident_memory_bytes", "Memory of the exporter's process.",
-                   static_cast<double>(state.cost.resident_bytes));
+                   static_cast<double>(state.resident_bytes));
     families.gauge("open_fds", "Descriptors that the exporter's process has open.",
                    static_cast<double>(state.cost.descriptors));
     families.counter("windows_total", "Windows of time that were gathered.", node.windows);

@@ -22,6 +22,7 @@ struct ExporterState {
     std::uint64_t failed_looks = 0;       // for targets that have come or are gone
     std::map<int, std::uint64_t> answers; // to requests, by HTTP status
     std::uint64_t cut_connections = 0;    // that were too slow, or one too many
+    std::uint64_t resident_bytes = 0;
     OwnCost cost;
 };
 

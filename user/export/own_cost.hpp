@@ -8,7 +8,6 @@ namespace vethtrace {
 // What this process costs, its BPF programs not included.
 struct OwnCost {
     double cpu_seconds = 0; // since its start, user and system
-    std::uint64_t resident_bytes = 0;
     std::uint64_t descriptors = 0;
 };
 

@@ -4,6 +4,7 @@
 // containerd's.
 #include "native/node.hpp"
 #include "support/deployment.hpp"
+#include "support/metrics.hpp"
 
 #include <cap-ng.h>
 #include <filesystem>
@@ -134,17 +135,6 @@ protected:
         return "";
     }
 
-    // The value of the series whose line begins so, with all of these labels; -1: there is none.
-    [[nodiscard]] double metric(const std::string &name, const std::vector<std::string> &labels) const {
-        std::istringstream lines(fetch("/metrics").out);
-        for (std::string line; std::getline(lines, line);)
-            if (line.starts_with(name + "{") && std::all_of(labels.begin(), labels.end(), [&](const std::string &label) {
-                    return line.find(label) != std::string::npos;
-                }))
-                return std::stod(line.substr(line.rfind(' ')));
-        return -1;
-    }
-
     std::optional<Node> node_;
     std::string name_ = fmt::format("vethtrace-pod-{}", getpid());
     std::string image_ = fmt::format("localhost/vethtrace-test:{}", getpid());
@@ -178,13 +168,13 @@ TEST_F(DaemonSetsPod, SeesItsNeighboursByNameWithTheCapabilitiesThatItNames) {
     }
 
     ASSERT_EQ(run(node_->client_line(2, 1, {"-c", "1000"})).status, 0);
-    const std::string count = "vethtrace_hop_latency_seconds_count";
-    const std::vector<std::string> series = {R"(container="shop/api-7f")", R"(direction="in")", R"(stage="backlog")"};
     constexpr double messages = 1200; // and the warm-up
-    double counted = -1;
+    double counted = 0;
     for (int tries = 0; tries < 150 && counted < messages; ++tries) { // until the window has ended
         std::this_thread::sleep_for(std::chrono::milliseconds(100));
-        counted = metric(count, series);
+        counted = Metrics(fetch("/metrics").out)
+                      .value("vethtrace_hop_latency_seconds_count",
+                             {{"container", "shop/api-7f"}, {"direction", "in"}, {"stage", "backlog"}});
     }
     EXPECT_GE(counted, messages);
 

@@ -113,6 +113,22 @@ sleep 1
 scrape allowed
 systemctl stop $unit
 
+# As docs/deploy.md has it for node_exporter's textfile collector.
+directory=/var/lib/prometheus/node-exporter
+echo 'prometheus:x:100:100::/:/bin/false' >/etc/passwd
+echo 'prometheus:x:100:' >/etc/group
+mkdir -p $directory
+chown prometheus:prometheus $directory
+echo "ARGS=\"--textfile $directory/vethtrace.prom\"" >/etc/default/$unit
+printf '[Service]\nUser=prometheus\nReadWritePaths=%s\n' $directory >/etc/systemd/system/$unit.service.d/textfile.conf
+systemctl daemon-reload
+systemctl start $unit
+within 20 test -s $directory/vethtrace.prom
+cat $directory/vethtrace.prom >textfile
+stat -c %U $directory/vethtrace.prom >textfile.owner
+netstat -ltn | grep -c :9954 >textfile.listening
+systemctl stop $unit
+
 echo 'ARGS="--no-such-option"' >/etc/default/$unit
 systemctl start $unit
 sleep 12

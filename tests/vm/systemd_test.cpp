@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // What came of systemd.sh: the exporter as a service.
+#include "support/metrics.hpp"
 #include "vm/results.hpp"
 
-#include <algorithm>
 #include <cap-ng.h>
 #include <gtest/gtest.h>
 #include <map>
@@ -70,17 +70,6 @@ std::vector<Task> tasks() {
     return found;
 }
 
-// The value of the one series with that name and all these labels; -1: there is none.
-double metric(const std::string &name, const std::vector<std::string> &labels) {
-    std::istringstream lines(vm_file("metrics"));
-    for (std::string line; std::getline(lines, line);)
-        if (line.starts_with(name + "{") && std::all_of(labels.begin(), labels.end(), [&](const std::string &label) {
-                return line.find(label) != std::string::npos;
-            }))
-            return std::stod(line.substr(line.rfind(' ')));
-    return -1;
-}
-
 TEST(Service, StartsAndListensOnLoopbackAlone) {
     EXPECT_EQ(vm_file("start.status"), "0\n") << vm_file("start.err");
     auto started = shown("started");
@@ -97,9 +86,11 @@ TEST(Service, TellsOfAContainersPacketsUnderItsName) {
     ASSERT_FALSE(rr.is_discarded()) << vm_file("rr.err");
     constexpr double messages = 700;
     const std::string count = "vethtrace_hop_latency_seconds_count";
-    for (const char *container : {R"(container="web-1")", R"(container="web-2")"}) {
-        EXPECT_GE(metric(count, {container, R"(direction="in")", R"(stage="backlog")"}), messages) << container;
-        EXPECT_GE(metric(count, {container, R"(direction="out")", R"(stage="device_xmit")"}), messages) << container;
+    Metrics metrics(vm_file("metrics"));
+    for (const char *container : {"web-1", "web-2"}) {
+        EXPECT_GE(metrics.value(count, {{"container", container}, {"direction", "in"}, {"stage", "backlog"}}), messages);
+        EXPECT_GE(metrics.value(count, {{"container", container}, {"direction", "out"}, {"stage", "device_xmit"}}),
+                  messages);
     }
 }
 
@@ -173,6 +164,13 @@ TEST(Service, StopsCleanly) {
 TEST(Service, LetsInOnlyWhomTheAdministratorNames) {
     EXPECT_EQ(vm_file("denied.status"), "143\n") << "it waits in vain, and is ended";
     EXPECT_EQ(vm_file("allowed"), "ok\n");
+}
+
+// In a directory of node_exporter's, whose user it is then.
+TEST(Service, WritesWhereTheAdministratorSays) {
+    EXPECT_EQ(vm_file("textfile.owner"), "prometheus\n");
+    EXPECT_GT(Metrics(vm_file("textfile")).value("vethtrace_build_info"), 0);
+    EXPECT_EQ(vm_file("textfile.listening"), "0\n");
 }
 
 TEST(Service, DoesNotTryWrongOptionsAgain) {

@@ -3,6 +3,7 @@
 
 #include "cli/command_in_lab.hpp"
 #include "cli/explain_command.hpp"
+#include "cli/export_command.hpp"
 #include "cli/replay.hpp"
 #include "cli/result_file.hpp"
 #include "cli/terminal.hpp"
@@ -160,6 +161,11 @@ Exit execute(const RrRunCommand &command) {
 Exit execute(const WatchCommand &command) {
     Result<void> watched = watch(command);
     return watched ? Exit::good : failed(watched.error());
+}
+
+Exit execute(const ExportCommand &command) {
+    Result<void> exported = export_metrics(command);
+    return exported ? Exit::good : failed(exported.error());
 }
 
 Exit execute(const FeaturesCommand &command) {

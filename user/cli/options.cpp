@@ -139,6 +139,10 @@ private:
         watch_parser_.describe(*watch_);
         add_hook_option(*watch_);
         add_output_options(*watch_);
+        export_ = app_.add_subcommand("export", "the same for Prometheus: metrics of a node's own traffic");
+        export_parser_.describe(*export_);
+        add_hook_option(*export_);
+        export_->add_flag("-q,--quiet", words_.quiet, "print nothing but errors");
 
         features_ = app_.add_subcommand("features", "which hook each station gets on this kernel, and why");
         add_hook_option(*features_);
@@ -391,7 +395,7 @@ private:
     Result<Command> finish_early() {
         // CLI11 knows which subcommand's help was asked for.
         for (CLI::App *sub : {lab_up_, lab_exec_, lab_down_, lab_gc_, lab_, features_, report_, compare_, diff_,
-                              explain_, watch_, rr_serve_, rr_run_, rr_})
+                              explain_, watch_, export_, rr_serve_, rr_run_, rr_})
             if (sub->parsed())
                 return Command(ShowText{sub->help("vethtrace")});
         return Command(ShowText{app_.help()});
@@ -420,6 +424,8 @@ private:
             return tl::unexpected(denied.error());
         if (watch_->parsed())
             return watch_command(std::move(*denied));
+        if (export_->parsed())
+            return export_command(std::move(*denied));
         if (features_->parsed())
             return Command(FeaturesCommand{std::move(*denied), output_});
         if (Result<void> set = set_load(std::move(*denied)); !set)
@@ -541,6 +547,13 @@ private:
         });
     }
 
+    [[nodiscard]] Result<Command> export_command(Denied denied) const {
+        return export_parser_.plan().map([&](ExportPlan plan) {
+            plan.watch.watch.denied = std::move(denied);
+            return Command(ExportCommand{std::move(plan), output_});
+        });
+    }
+
     Result<Command> rr_command() {
         if (rr_serve_->parsed()) {
             rr_serve_command_.output = output_;
@@ -590,6 +603,7 @@ private:
     CLI::App *rr_run_ = nullptr;
     CLI::App *watch_ = nullptr;
     CLI::App *explain_ = nullptr;
+    CLI::App *export_ = nullptr;
     CLI::Option *seed_ = nullptr;
     CLI::Option *fail_over_ = nullptr;
     CLI::App *lab_exec_ = nullptr;
@@ -607,6 +621,7 @@ private:
     ReportCommand report_command_;
     LabCommand lab_command_;
     WatchParser watch_parser_;
+    ExportParser export_parser_;
 };
 
 } // namespace

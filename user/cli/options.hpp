@@ -3,6 +3,7 @@
 // The command line as values. Whatever it holds has been checked: modes are known, numbers in range, CPUs allowed.
 #pragma once
 
+#include "cli/export_options.hpp"
 #include "cli/watch_options.hpp"
 #include "core/diff.hpp"
 #include "core/error.hpp"
@@ -58,6 +59,11 @@ struct WatchCommand {
     OutputOptions output;
 };
 
+struct ExportCommand {
+    ExportPlan plan;
+    OutputOptions output;
+};
+
 struct FeaturesCommand {
     Denied denied;
     OutputOptions output;
@@ -109,7 +115,8 @@ struct ShowText {
 };
 
 using Command = std::variant<RunCommand, InLabCommand, CompareCommand, DiffCommand, RrServeCommand, RrRunCommand,
-                             WatchCommand, FeaturesCommand, ExplainCommand, ReportCommand, LabCommand, ShowText>;
+                             WatchCommand, ExportCommand, FeaturesCommand, ExplainCommand, ReportCommand, LabCommand,
+                             ShowText>;
 
 [[nodiscard]] Result<Command> parse_command_line(int argc, const char *const *argv);
 

@@ -163,7 +163,12 @@ private:
             ->type_name("N")
             ->needs(replay)
             ->check(within(std::uint64_t{1}, most_windows));
-        add_output_options(*report_);
+        add_output_options(*report_, "write it as a page of HTML to this file, and not to standard output");
+        for (auto &[option, file, text] :
+             {std::tuple("--csv", &report_command_.csv, "the same as a table for spreadsheets, times in ns"),
+              std::tuple("--folded", &report_command_.folded, "the same as folded stacks for flame graphs, in ns")})
+            report_->add_option(option, *file, text)->type_name("FILE")->excludes(replay);
+        report_->get_option("--html")->excludes(replay);
 
         lab_ = app_.add_subcommand("lab", "keep a lab to poke at; remove what a crash left");
         lab_->require_subcommand(1);
@@ -356,10 +361,12 @@ private:
         add_hook_option(app);
     }
 
-    void add_output_options(CLI::App &app) {
+    void add_output_options(CLI::App &app,
+                            const std::string &html_text = "write the result as a page of HTML to this file as well") {
         app.add_flag("-j,--json", output_.json, "print JSON and nothing else");
         app.add_flag("-p,--pretty", output_.pretty, "indent the JSON");
         app.add_option("-o,--output", output_.file, "write the result as JSON to this file as well")->type_name("FILE");
+        app.add_option("--html", output_.html, html_text)->type_name("FILE");
         app.add_option("--color", words_.color, "colours on the terminal")
             ->check(CLI::IsMember({"auto", "always", "never"}))
             ->capture_default_str();

@@ -36,20 +36,6 @@ std::string time_text(const StepTime &time) {
     return fmt::format("{:>8} {:>4.0f} %", duration_text(time.mean_ns), time.share * percent);
 }
 
-std::string functions_text(const ExplainedStep &step) {
-    std::vector<std::string> parts;
-    for (const NamedCall &call : step.calls) {
-        if (call.symbol)
-            parts.push_back(call.symbol->symbol);
-        else
-            parts.push_back(fmt::format("{} (inlined into {})", call.function, call.inlined_into));
-    }
-    std::string text = fmt::format("{}", fmt::join(parts, " > "));
-    if (step.tracepoint)
-        text += fmt::format("{}tracepoint {}", text.empty() ? "" : ", ", *step.tracepoint);
-    return text;
-}
-
 std::string step_text(std::size_t number, const ExplainedStep &step, const TextStyle &style) {
     constexpr int hop_width = 42;
     const Passage &passage = step.passage;
@@ -67,28 +53,9 @@ std::string step_text(std::size_t number, const ExplainedStep &step, const TextS
     return out;
 }
 
-std::string counted_text(const Explanation &walk, const TextStyle &style) {
-    if (!walk.netfilter)
-        return "";
-    const NetfilterCount &count = *walk.netfilter;
-    HookCount seen = count.seen_by_host();
-    std::vector<std::string> hooks;
-    for (const HookCount &hook : count.host)
-        hooks.push_back(fmt::format("{} {}/{}", hook.hook, hook.requests, hook.responses));
-    std::string text = fmt::format(
-        "Counted by nft rules, over {} transactions: the host's netfilter saw {} of {} packets that the client sent, "
-        "and {} of {} that it received. By hook (sent/received): {}.",
-        count_text(count.transactions), seen.requests, count.sent, seen.responses, count.received,
-        fmt::join(hooks, ", "));
-    return wrapped(text, 0, style);
-}
-
 std::string closing_text(const Explanation &walk, const TextStyle &style) {
-    std::vector<Passage> passages;
-    for (const ExplainedStep &step : walk.steps)
-        passages.push_back(step.passage);
-    std::string text = fmt::format("{}: {}", name_of(walk.mode), netfilter_text(passages));
-    return "\n" + wrapped(text, 0, style) + counted_text(walk, style);
+    std::string text = fmt::format("{}: {}", name_of(walk.mode), host_netfilter_text(walk));
+    return "\n" + wrapped(text, 0, style) + (walk.netfilter ? wrapped(counted_text(*walk.netfilter), 0, style) : "");
 }
 
 std::string walk_text(const Explanation &walk, const TextStyle &style) {
@@ -96,15 +63,8 @@ std::string walk_text(const Explanation &walk, const TextStyle &style) {
                                           name_of(walk.topology)),
                               Tone::strong, style) +
                       "\n";
-    if (walk.measured) {
-        const MeasuredWalk &run = *walk.measured;
-        out +=
-            wrapped(fmt::format("Measured on kernel {}: {} transactions, round trip {}, of which tracing is {:.0f} %{}",
-                                run.kernel, count_text(run.transactions), duration_text(run.rtt_mean_ns),
-                                run.added_ratio / (1 + run.added_ratio) * percent,
-                                run.valid ? "." : "; this result is not valid."),
-                    1, style);
-    }
+    if (walk.measured)
+        out += wrapped(measured_text(*walk.measured), 1, style);
     std::optional<Direction> direction;
     for (std::size_t i = 0; i < walk.steps.size(); ++i) {
         const ExplainedStep &step = walk.steps[i];
@@ -162,6 +122,46 @@ std::string side_by_side_text(const ExplainResult &result, const TextStyle &styl
 }
 
 } // namespace
+
+std::string functions_text(const ExplainedStep &step) {
+    std::vector<std::string> parts;
+    for (const NamedCall &call : step.calls) {
+        if (call.symbol)
+            parts.push_back(call.symbol->symbol);
+        else
+            parts.push_back(fmt::format("{} (inlined into {})", call.function, call.inlined_into));
+    }
+    std::string text = fmt::format("{}", fmt::join(parts, " > "));
+    if (step.tracepoint)
+        text += fmt::format("{}tracepoint {}", text.empty() ? "" : ", ", *step.tracepoint);
+    return text;
+}
+
+std::string measured_text(const MeasuredWalk &run) {
+    return fmt::format("Measured on kernel {}: {} transactions, round trip {}, of which tracing is {:.0f} %{}",
+                       run.kernel, count_text(run.transactions), duration_text(run.rtt_mean_ns),
+                       run.added_ratio / (1 + run.added_ratio) * percent,
+                       run.valid ? "." : "; this result is not valid.");
+}
+
+std::string host_netfilter_text(const Explanation &walk) {
+    std::vector<Passage> passages;
+    for (const ExplainedStep &step : walk.steps)
+        passages.push_back(step.passage);
+    return netfilter_text(passages);
+}
+
+std::string counted_text(const NetfilterCount &count) {
+    HookCount seen = count.seen_by_host();
+    std::vector<std::string> hooks;
+    for (const HookCount &hook : count.host)
+        hooks.push_back(fmt::format("{} {}/{}", hook.hook, hook.requests, hook.responses));
+    return fmt::format(
+        "Counted by nft rules, over {} transactions: the host's netfilter saw {} of {} packets that the client sent, "
+        "and {} of {} that it received. By hook (sent/received): {}.",
+        count_text(count.transactions), seen.requests, count.sent, seen.responses, count.received,
+        fmt::join(hooks, ", "));
+}
 
 std::string to_text(const ExplainResult &result, const TextStyle &style) {
     std::string out = painted(fmt::format("vethtrace {}  the way of a packet on kernel {}", result.environment.tool,

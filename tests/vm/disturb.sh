@@ -98,6 +98,44 @@ steered_flood() {
     steer && policy='chrt -i 0 taskset 2' flood
 }
 
+# What may happen to a node while it is watched: a CPU goes and comes back, the clock is set, a container and an
+# interface vanish. Between two containers, CLIENT and SERVER, there is traffic all the time.
+rough() {
+    for name in client server passing; do
+        /work/ip netns add $name
+        /work/ip link add $name type veth peer name eth0 netns $name
+        /work/ip link set $name up
+        /work/ip -n $name link set eth0 up
+    done
+    /work/ip link add bridge type bridge
+    /work/ip link set bridge up
+    for name in client server; do
+        /work/ip link set $name master bridge
+    done
+    /work/ip -n client address add 203.0.113.1/24 dev eth0
+    /work/ip -n server address add 203.0.113.2/24 dev eth0
+    /work/ip netns exec server vethtrace rr serve >/dev/null 2>&1 &
+    server=$!
+    sleep 0.5
+    /work/ip netns exec client vethtrace rr run 203.0.113.2 -d 600 >/dev/null 2>&1 &
+    client=$!
+    vethtrace watch --all --json -i 0.2 --max-overhead 100 >rough.json 2>rough.err &
+    watch=$!
+    while ! [ -s rough.json ]; do sleep 0.05; done
+    for event in 'echo 0 >/sys/devices/system/cpu/cpu1/online' 'echo 1 >/sys/devices/system/cpu/cpu1/online' \
+        "date -s @$(($(date +%s) + 3600))" "date -s @$(($(date +%s) - 3600))" \
+        '/work/ip netns del passing' '/work/ip link add gone type dummy; /work/ip link del gone'; do
+        sh -c "$event" >>rough.injection 2>&1 || echo "failed: $event" >>rough.injection
+        wc -l <rough.json >>rough.events
+        sleep 0.8
+    done
+    sleep 1
+    kill -INT $watch
+    wait $watch
+    echo $? >rough.status
+    kill $client $server
+}
+
 # One CPU.
 one() {
     policy='chrt -b 0'
@@ -136,6 +174,7 @@ two() {
     run steered steer -c 1000
     run steered.flood steered_flood -c 1000
     kill $disturber
+    rough
 }
 
 "$@"

@@ -2,6 +2,8 @@
 #include "cli/commands.hpp"
 
 #include "cli/command_in_lab.hpp"
+#include "cli/explain_command.hpp"
+#include "cli/export_command.hpp"
 #include "cli/publish.hpp"
 #include "cli/report_command.hpp"
 #include "cli/terminal.hpp"
@@ -73,6 +75,23 @@ Exit execute(const CompareCommand &command) {
     });
 }
 
+Exit execute(const ExplainCommand &command) {
+    if (command.live)
+        return show_measured(command.output, [&](const std::atomic<bool> &stop, const ProgressLine &progress) {
+            return explain_modes(command, stop, [&](const std::string &step) { progress.show(step); });
+        });
+    Result<Publication> to = Publication::open(command.output);
+    if (!to)
+        return failed(to.error());
+    StopSignals stop;
+    Result<ExplainResult> result = explain_modes(command, stop.requested(), [](const std::string &) {});
+    if (!result)
+        return failed(result.error());
+    if (Result<void> published = to->publish(shown(*result)); !published)
+        return failed(published.error());
+    return Exit::good;
+}
+
 Exit execute(const DiffCommand &command) {
     StoredResult before{command.before, {}};
     StoredResult after{command.after, {}};
@@ -121,6 +140,11 @@ Exit execute(const RrRunCommand &command) {
 Exit execute(const WatchCommand &command) {
     Result<void> watched = watch(command);
     return watched ? Exit::good : failed(watched.error());
+}
+
+Exit execute(const ExportCommand &command) {
+    Result<void> exported = export_metrics(command);
+    return exported ? Exit::good : failed(exported.error());
 }
 
 Exit execute(const FeaturesCommand &command) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "core/diff.hpp"
+#include "core/explain.hpp"
 #include "core/ladder.hpp"
 #include "core/result.hpp"
 #include "core/watch_history.hpp"
@@ -19,6 +20,7 @@ namespace vethtrace {
 [[nodiscard]] std::string to_page(const CompareResult &result);
 [[nodiscard]] std::string to_page(const DiffResult &result);
 [[nodiscard]] std::string to_page(const RrResult &result);
+[[nodiscard]] std::string to_page(const ExplainResult &result);
 [[nodiscard]] std::string to_page(const std::vector<Choice> &choices, const Environment &environment);
 
 // `filter`: what was filtered for, as it was typed; empty: nothing.

@@ -169,7 +169,9 @@ std::string hooks_line(const RunResult &result, const TextStyle &style) {
     return out + fmt::format("{}", fmt::join(shown, ""));
 }
 
-std::string timeline_rows(const Timeline &timeline, const TextStyle &style) {
+} // namespace
+
+std::string timeline_text(const Timeline &timeline, const TextStyle &style) {
     std::string out = painted(fmt::format("\n transaction {}{:>28}  {:>8} {:>4}  {:<8} {:<16} {}\n",
                                           timeline.transaction, "at", "+", "cpu", "pid", "task", "context"),
                               Tone::strong, style);
@@ -185,8 +187,6 @@ std::string timeline_rows(const Timeline &timeline, const TextStyle &style) {
     return out;
 }
 
-} // namespace
-
 std::string to_text(const RunResult &result, const TextStyle &style) {
     std::string out;
     if (style.verbosity >= 0) {
@@ -199,7 +199,7 @@ std::string to_text(const RunResult &result, const TextStyle &style) {
         out += hooks_line(result, style);
         out += machine_line(result.environment, style);
         for (const Timeline &timeline : result.timelines)
-            out += timeline_rows(timeline, style);
+            out += timeline_text(timeline, style);
         out += '\n';
     }
     out += closing_sentence(result) + "\n";

@@ -170,13 +170,18 @@ std::string targets_text(const WatchWindow &window) {
 
 std::string header(const WatchWindow &window, const WatchView &view, const TextStyle &style) {
     std::string text = fmt::format(
-        "vethtrace watch  {}  {}  {} window  {}  tracing {:.1f} % of a CPU", clock_text(window.begun),
-        targets_text(window), duration_text(static_cast<double>(window.duration_ns)),
+        "vethtrace watch  {}{}  {}  {} window  {}  tracing {:.1f} % of a CPU", view.frozen ? "FROZEN  " : "",
+        clock_text(window.begun), targets_text(window), duration_text(static_cast<double>(window.duration_ns)),
         window.sample == 1 ? "all packets" : fmt::format("1 packet in {}", window.sample), window.overhead * 100);
-    std::string more = fmt::format("  by {}  sort {}", name_of(view.grouping), name_of(view.sort));
-    if (view.frozen)
-        more = "  FROZEN" + more;
-    return painted(cut(text + more, static_cast<std::size_t>(style.width)), Tone::strong, style);
+    return painted(cut(text, static_cast<std::size_t>(style.width)), Tone::strong, style);
+}
+
+// The keys, and what those that choose have chosen.
+std::string footer(const WatchView &view, const TextStyle &style) {
+    std::string text = fmt::format(" q quit  space {}  b by {}  s sort by {}",
+                                   view.recorded ? "stop and go  n next  p previous" : "freeze", name_of(view.grouping),
+                                   name_of(view.sort));
+    return painted(cut(text, static_cast<std::size_t>(style.width)), Tone::dim, style);
 }
 
 bool saw_packets(const WatchWindow &window) {
@@ -321,13 +326,9 @@ std::vector<std::string> watch_frame(std::span<const WatchWindow> windows, const
     auto width = static_cast<std::size_t>(style.width);
     auto room = static_cast<std::size_t>(std::max(rows, 4)) - 2; // without the header and the footer
     std::vector<std::string> lines;
-    std::string footer =
-        painted(cut(view.recorded ? " q quit  space stop and go  n next  p previous  b group by  s sort"
-                                  : " q quit  space freeze  b group by  s sort",
-                    width),
-                Tone::dim, style);
     if (windows.empty())
-        return {painted(cut("vethtrace watch  waiting for the first window", width), Tone::strong, style), footer};
+        return {painted(cut("vethtrace watch  waiting for the first window", width), Tone::strong, style),
+                footer(view, style)};
     const WatchWindow &window = windows.back();
     std::vector<std::string> body = no_traffic(windows, view.filter);
     if (body.empty())
@@ -349,7 +350,7 @@ std::vector<std::string> watch_frame(std::span<const WatchWindow> windows, const
     lines.push_back(header(window, view, style));
     add(body, for_body);
     add(more, for_more);
-    lines.push_back(footer);
+    lines.push_back(footer(view, style));
     return lines;
 }
 

@@ -16,7 +16,7 @@ MARKUP = "</script><script>window.injected=1</script><img src=x onerror='window.
 
 
 def run(words, allowed=(0,), **more):
-    finished = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, **more)
+    finished = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=240, **more)
     if finished.returncode not in allowed:
         sys.exit(f"{' '.join(map(str, words))}: status {finished.returncode}\n{finished.stdout}")
     return finished.stdout
@@ -80,7 +80,8 @@ def watched(binary, pulse, out):
                 watch = subprocess.Popen(
                     Node.inside(node.host, [binary, "watch"] + [word for name in node.names for word in ("--netns", name)]
                                 + ["-i", "0.2", "--max-overhead", "100", "--slower-than", "1ms",
-                                   "--record", out / "watch.jsonl", "--html", out / "watch.html"]),
+                                   "--record", out / "watch.jsonl", "--html", out / "watch.html",
+                                   "-o", out / "watch.json"]),
                     stdout=said, stderr=subprocess.STDOUT)
             time.sleep(1.5)  # it has attached by then
             drops = subprocess.Popen(Node.inside(three, [pulse, Node.address(2), 7001, 200, 2]))
@@ -104,9 +105,9 @@ def main():
         return
     # Status 3: on a machine that does other things as well a result may not be valid; its page has to show it then, too.
     valid_or_not = (0, 3)
-    run([binary, "--mode", "veth", "-c", "5000", "--follow", "2", "-o", out / "run.json", "--html", out / "run.html"],
+    run([binary, "--mode", "veth", "-c", "3000", "--follow", "2", "-o", out / "run.json", "--html", out / "run.html"],
         valid_or_not)
-    run([binary, "--mode", "veth", "-c", "3000", "-o", out / "later.json"], valid_or_not)
+    run([binary, "--mode", "veth", "-c", "2000", "-o", out / "later.json"], valid_or_not)
     for mode, topology in (("bridge", "wire"), ("macvlan", "wire"), ("macvlan", "local"), ("host", "wire")):
         run([binary, "--mode", mode, "--topology", topology, "-c", "300", "-o", out / f"{mode}-{topology}.json"],
             valid_or_not)

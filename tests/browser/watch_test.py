@@ -143,6 +143,10 @@ class WatchPage(EveryPage, BrowserTest):
         data = re.compile(r'<script type="application/json" id="result">(.*?)</script>')
         self.assertEqual(json.loads(data.search(live).group(1)), json.loads(data.search(recorded).group(1)))
 
+    def test_the_summary_is_a_file_of_its_own(self):
+        self.assertEqual(load("watch.json"), self.final)
+        self.assertIn("balanced", vethtrace("report", RESULTS / "watch.json").stdout)
+
     def test_is_a_table_of_all_windows(self):
         table = RESULTS / "watch.csv"
         vethtrace("report", RESULTS / "watch.jsonl", "--csv", table)

@@ -3,6 +3,7 @@
 
 #include "input/parts.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace vethtrace {
@@ -36,6 +37,10 @@ Difference read_difference(const Node &from) {
     double middle = (low + high) / 2;
     if (low > high || std::abs(middle - difference.mean) > rounding + arithmetic * std::abs(middle))
         interval.refuse("does not lie around delta_ns");
+    // All three were rounded. Within what the difference lost by that it is moved to where its interval is, so that it
+    // is written as it was read.
+    constexpr double lost = 0.0004;
+    difference.mean += std::clamp(middle - difference.mean, -lost, lost);
     difference.half_width = (high - low) / 2;
     return difference;
 }

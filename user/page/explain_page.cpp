@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include "page/figures.hpp"
 #include "page/frame.hpp"
 #include "page/page.hpp"
+#include "page/run_parts.hpp"
 #include "report/json.hpp"
 #include "report/text.hpp"
 
@@ -10,8 +12,6 @@
 namespace vethtrace {
 
 namespace {
-
-constexpr double percent = 100;
 
 // The stages' own table: a step a row, in the packet's order.
 void draw_steps(Html &html, const Explanation &walk) {
@@ -24,13 +24,17 @@ void draw_steps(Html &html, const Explanation &walk) {
             const ExplainedStep &step = walk.steps[i];
             const Passage &passage = step.passage;
             Html::Element row = into.open("tr");
-            into.element("th", fmt::format("{}  {} -> {}", i + 1, name_of(passage.hop.from), name_of(passage.hop.to)),
+            into.element("th",
+                         fmt::format("{}  {} \u2192 {}", i + 1, name_of(passage.hop.from), name_of(passage.hop.to)),
                          {{"scope", "row"}});
-            into.element("td", name_of(passage.hop.stage));
+            {
+                Html::Element stage = into.open("td");
+                draw_stage(into, passage.hop.stage);
+            }
             if (timed) {
-                into.element("td", step.time ? duration_text(step.time->mean_ns) : "-", {{"class", "number"}});
-                into.element("td", step.time ? fmt::format("{:.0f} %", step.time->share * percent) : "-",
-                             {{"class", "number"}});
+                time_cell(into, "mean", step.time ? std::optional(step.time->mean_ns) : std::nullopt);
+                into.element("td", step.time ? percent_text(step.time->share) : "\u2013",
+                             {{"class", "number"}, {"data-label", "share"}});
             }
             into.element("td",
                          fmt::format("in {}{}; {}", passage.netns,

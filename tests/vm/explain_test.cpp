@@ -66,7 +66,8 @@ TEST_P(Explained, NamesOnlyFunctionsThatTheKernelHas) {
     }
 }
 
-// The function tracer counted them while 100 requests were sent: once for each step that names them, or more.
+// The function tracer counted them while 100 requests were sent: once for each step that names them, or more. Of the
+// two ends, which share a CPU, one is woken; the other has not come to recv() yet when its data is there.
 TEST_P(Explained, NamesFunctionsInTheStepsInWhichAPacketPassesThem) {
     constexpr int transactions = 100;
     std::map<std::string, int> calls;
@@ -84,7 +85,7 @@ TEST_P(Explained, NamesFunctionsInTheStepsInWhichAPacketPassesThem) {
     nlohmann::json walk = explanation_of(mode())["walks"][0];
     for (const auto &step : walk["steps"])
         for (const auto &call : step["calls"])
-            if (call["symbol"].is_string())
+            if (call["symbol"].is_string() && step["to"] != "app_recv@server")
                 ++steps[call["symbol"]];
     for (const auto &[symbol, times] : steps)
         if (traceable.count(symbol) != 0) {

@@ -99,13 +99,11 @@ std::string name_of_test(const testing::TestParamInfo<const char *> &test) {
     return name;
 }
 
-INSTANTIATE_TEST_SUITE_P(Vm, Explained,
-                         testing::Values("host", "veth", "veth-gro", "bridge", "nat", "netkit", "ipvlan", "ipvlan-l3",
-                                         "macvlan"),
+INSTANTIATE_TEST_SUITE_P(Vm, Explained, testing::Values("veth", "veth-gro", "nat", "ipvlan", "ipvlan-l3"),
                          name_of_test);
 
-// All packets of a routed container pass the host's netfilter, none of an ipvlan in L2 mode. An ipvlan in L3 mode sends
-// by the host's IP, but does not receive by it.
+// No packet of an ipvlan in L2 mode passes the host's netfilter. One in L3 mode sends by the host's IP, but does not
+// receive by it.
 TEST(Netfilter, SeesWhatTheWalkSays) {
     if (const char *missing = missing_explanation())
         GTEST_SKIP() << missing;
@@ -116,8 +114,6 @@ TEST(Netfilter, SeesWhatTheWalkSays) {
         return count;
     };
     nlohmann::json none = {{"sent", 0}, {"received", 0}};
-    nlohmann::json veth = counts("veth");
-    EXPECT_EQ(veth["seen_by_host"], veth["client"]);
     EXPECT_EQ(counts("ipvlan")["seen_by_host"], none);
     nlohmann::json l3 = counts("ipvlan-l3");
     EXPECT_EQ(l3["seen_by_host"]["sent"], l3["client"]["sent"]);

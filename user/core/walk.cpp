@@ -111,6 +111,9 @@ private:
         return is_at(station, point) && role_of(station) == role;
     }
 
+    // GRO hands on what it has as a list.
+    [[nodiscard]] Call ip_rcv() const { return call(taker_ == Taker::poll ? "ip_list_rcv" : "ip_rcv"); }
+
     // Whose end a moment of the application is at.
     static end end_of(Station moment) { return static_cast<end>((moment.id - FIRST_END_STATION) / MOMENTS); }
 
@@ -328,8 +331,7 @@ private:
             "The host routes the packet as a router would: it looks up the route, decrements the TTL, and finds "
             "the neighbour. On this way its netfilter is asked, where PREROUTING, FORWARD and POSTROUTING have "
             "rules.";
-        out_.calls = {call("ip_rcv"), call("ip_forward"), call("ip_output"), ip_finish_output2(),
-                      call("__dev_queue_xmit")};
+        out_.calls = {ip_rcv(), call("ip_forward"), call("ip_output"), ip_finish_output2(), call("__dev_queue_xmit")};
         if (way_.mode() == Mode::nat) {
             out_.what += " Here they have: the masquerade rule, and with it conntrack.";
             out_.calls.insert(out_.calls.begin() + 1, call("nf_hook_slow"));
@@ -359,7 +361,7 @@ private:
                                  by_parent ? "" : " and finds its socket");
         if (!by_parent)
             out_.what += " Then it tells the socket that there is something to read.";
-        append(out_.calls, {call("ip_rcv"), call("ip_local_deliver"), call("tcp_v4_rcv"), call("tcp_v4_do_rcv"),
+        append(out_.calls, {ip_rcv(), call("ip_local_deliver"), call("tcp_v4_rcv"), call("tcp_v4_do_rcv"),
                             call("tcp_rcv_established"), call("sock_def_readable")});
         if (way_.mode() == Mode::host && receiver == END_CLIENT)
             out_.netfilter = {"prerouting", "input"};

@@ -31,13 +31,15 @@ protected:
         node_.emplace(2);
         fs::create_directories(directory_);
         // What a kubelet does by itself. This podman does not know hostPID.
-        std::ofstream(directory_ / "containers.conf") << "[containers]\n"
-                                                         "default_ulimits = [\"nofile=1024:1024\", \"nproc=1000:1000\"]\n"
-                                                         "pids_limit = 0\n"
-                                                         "pidns = \"host\"\n"
-                                                         "[engine]\n"
-                                                         "cgroup_manager = \"cgroupfs\"\n"
-                                                         "runtime = \"runc\"\n";
+        std::ofstream(directory_ / "containers.conf") << R"(
+            [containers]
+            default_ulimits = ["nofile=1024:1024", "nproc=1000:1000"]
+            pids_limit = 0
+            pidns = "host"
+            [engine]
+            cgroup_manager = "cgroupfs"
+            runtime = "runc"
+        )";
     }
     void TearDown() override {
         if (pod_.empty())
@@ -64,8 +66,8 @@ protected:
         ASSERT_EQ(built.status, 0) << built.err;
     }
 
-    // The pod as the DaemonSet has it, but for what this podman cannot do: an argument with the node's address, a port that
-    // is the host's, and probes without a shell. containerd's files are the test's own.
+    // The pod as the DaemonSet has it, but for what this podman cannot do: an argument with the node's address, a port
+    // that is the host's, and probes without a shell. containerd's files are the test's own.
     void start_pod() {
         YAML::Node pod = manifest("kubernetes/daemonset.yaml")["spec"]["template"];
         pod["apiVersion"] = "v1";

@@ -42,9 +42,10 @@ protected:
         )";
     }
     void TearDown() override {
-        if (pod_.empty())
+        if (!node_)
             return;
-        (void)podman({"kube", "down", pod_});
+        if (!pod_.empty())
+            (void)podman({"kube", "down", pod_});
         (void)podman({"rmi", "--force", image_});
         (void)run({"sh", "-c", "rmdir " + cgroup_});
         fs::remove_all(directory_);
@@ -105,7 +106,7 @@ protected:
             << R"({"annotations": {"io.kubernetes.cri.container-type": "container",
                   "io.kubernetes.cri.container-name": "api", "io.kubernetes.cri.sandbox-name": "api-7f",
                   "io.kubernetes.cri.sandbox-namespace": "shop"}})";
-        Node::run_script("mkdir " + cgroup_);
+        Node::run_script("mkdir -p " + cgroup_);
         return std::make_unique<Process>(
             std::vector<std::string>{"sh", "-c",
                                      fmt::format("echo $$ >{}/cgroup.procs && exec ip netns exec {} {} rr serve",

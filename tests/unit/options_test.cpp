@@ -107,7 +107,7 @@ INSTANTIATE_TEST_SUITE_P(
         Misuse{{"report", "a.json", "--replay", "--csv", "b"}, "excludes"},
         Misuse{{"report", "a.json", "--html", "b", "--csv", "b"}, "are the same file"},
         Misuse{{"-o", "b", "--html", "b"}, "are the same file"},
-        Misuse{{"compare", "host", "veth", "--csv", "b"}, "--csv"}, Misuse{{"diff", "a.json"}, "after is required"},
+        Misuse{{"compare", "host", "veth", "--csv=b"}, "--csv"}, Misuse{{"diff", "a.json"}, "after is required"},
         Misuse{{"diff", "a", "b", "--fail-over", "-1"}, "range"}));
 
 TEST(CommandLine, TakesALoadOfTheUsers) {

@@ -95,7 +95,7 @@ TEST(StoredOthers, ThatCannotBeAreRefusedWithTheirPlace) {
         {with(changes(), "/deltas/0/rtt/ci95", {1}), "is no interval"},
         {with(changes(), "/deltas/0/rtt/p", 1.5), "is no probability"},
         {with(changes(), "/deltas/0/stages/0/stage", "nowhere"), "is not a stage"},
-        {with(changes(), "/over", "veth"), "over is a string"},
+        {with(changes(), "/over", "veth"), "over is string"},
         {with(round_trips(), "/load/transactions", 7), "is not the number of round trips"},
         {with(round_trips(), "/load/kind", "UDP_RR"), "is not TCP_RR"},
         {with(round_trips(), "/server", 7), "server is number"},

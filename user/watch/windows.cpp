@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "watch/windows.hpp"
 
+#include "core/printable.hpp"
+
 #include <algorithm>
 #include <arpa/inet.h>
 #include <bit>
@@ -78,7 +80,7 @@ SlowPacket to_slow_packet(const journey &journey, const Registry &registry) {
     bool bridged = target != nullptr && target->mode == Mode::bridge;
     for (std::size_t i = 0; i < std::min<std::size_t>(journey.marks, JOURNEY_MARKS); ++i) {
         const packet_mark &mark = journey.at[i];
-        std::string comm(mark.comm, strnlen(mark.comm, sizeof(mark.comm)));
+        std::string comm = printable({mark.comm, strnlen(mark.comm, sizeof(mark.comm))}); // a task names itself
         std::optional<Stage> stage;
         if (i > 0)
             stage = stage_of_hop({journey.at[i - 1].station}, {mark.station}, bridged);

@@ -287,8 +287,8 @@ TEST_F(PrometheusTest, AddsTenNodesUpAndFillsTheDashboard) {
     Fleet fleet;
     Prometheus prometheus(Fleet::targets(), Fleet::monitor());
     prometheus.await("sum(up)", nodes);
-    // So that all series are there: what a counter begins with is in no rate, and where that is hardly anything, the rate
-    // is not extrapolated as others are.
+    // So that all series are there: what a counter begins with is in no rate, and where that is hardly anything, the
+    // rate is not extrapolated as others are.
     fleet.pass("1000", "500");
     std::vector<Metrics> before = fleet.metrics();
     prometheus.await("count(sum by (instance) (vethtrace_hop_latency_seconds_count{stage=\"wakeup\"}))", nodes);

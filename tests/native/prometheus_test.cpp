@@ -166,8 +166,10 @@ public:
 
     // TCP_RR on each node, one after another, and packets that are dropped on the first.
     void pass(const char *transactions, const char *to_be_dropped) const {
-        for (const auto &node : nodes_)
-            ASSERT_EQ(run(node->client_line(1, 2, {"-c", transactions})).status, 0);
+        for (const auto &node : nodes_) {
+            Finished load = run(node->client_line(1, 2, {"-c", transactions, "--timeout", "50"}));
+            ASSERT_EQ(load.status, 0) << load.err;
+        }
         const Node &first = *nodes_.front();
         ASSERT_EQ(run(Node::in(first.container(1), {VETHTRACE_FLOOD, Node::address(2), "7001", "30000", to_be_dropped}))
                       .status,

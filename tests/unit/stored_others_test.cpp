@@ -78,7 +78,8 @@ TEST(StoredOthers, AreRefusedWhereARunOrAComparisonIsNeeded) {
     for (const Json &json : {changes(), round_trips(), hooks()}) {
         Result<Stored> result = parse_stored("x.json", json.dump());
         ASSERT_FALSE(result);
-        EXPECT_NE(result.error().text().find("vethtrace.run/1 or vethtrace.compare/1 was expected"), std::string::npos)
+        EXPECT_NE(result.error().text().find("one of vethtrace.run/1, vethtrace.compare/1 was expected"),
+                  std::string::npos)
             << result.error().text();
     }
 }

@@ -186,8 +186,13 @@ class EveryPage:
         self.open(self.page, "light")
         before = self.run_in_page("return Chart.defaults.color")
         self.browser.look("dark")
-        after = self.browser.run_until_called("requestAnimationFrame(() => arguments[0](Chart.defaults.color))")
-        self.assertNotEqual(before, after)
+        changed = self.browser.run_until_called("""
+            const [before, done] = arguments;
+            const until = Date.now() + 10000;
+            const look = () => Chart.defaults.color !== before || Date.now() > until
+                ? done(Chart.defaults.color !== before) : setTimeout(look, 20);
+            look();""", before)
+        self.assertTrue(changed)
 
     def test_is_printed(self):
         self.open(self.page, "dark")

@@ -128,28 +128,9 @@ Result<WatchWindow> Windows::close(std::size_t slowest, Grouping grouping) {
 }
 
 void Windows::add_series(const series_key &key, const series &now, std::uint64_t number, WatchWindow &into) {
-    Before &before = before_[{key}];
-    std::vector<SparseHistogram::Bucket> grown;
-    Before after{now.sum, {}};
-    auto earlier = before.buckets.begin();
-    for (std::uint32_t i = 0; i < BUCKETS; ++i) {
-        if (now.buckets[i] == 0 && (earlier == before.buckets.end() || earlier->first != i))
-            continue;
-        bool known = earlier != before.buckets.end() && earlier->first == i;
-        std::uint32_t by = now.buckets[i] - (known ? (earlier++)->second : 0); // modulo 2^32, as the kernel's
-        after.buckets.emplace_back(static_cast<std::uint16_t>(i), now.buckets[i]);
-        if (by != 0)
-            grown.push_back({i, by});
-    }
-    totals time{now.sum - before.sum, 0, 0};
-    before = std::move(after);
-    if (grown.empty())
+    std::optional<SparseHistogram> time = before_[{key}].grown(now, number);
+    if (!time)
         return;
-    BucketRange last = bucket_range(grown.back().bucket);
-    const series_max &max = now.max[number & 1];
-    time.min = bucket_range(grown.front().bucket).low;
-    time.max = max.epoch == number ? max.ns : last.high.value_or(last.low);
-
     WatchSeries series;
     const Target *target = registry_.target(key.target);
     series.target = target == nullptr ? "" : target->name;
@@ -161,7 +142,7 @@ void Windows::add_series(const series_key &key, const series &now, std::uint64_t
         series.group = fmt::format("cpu {}", key.group);
     else if (into.grouping == Grouping::interface)
         series.group = key.group == 0 ? "socket" : registry_.device_name(key.target, series.to, key.group);
-    series.time = SparseHistogram(time, std::move(grown));
+    series.time = std::move(*time);
     into.series.push_back(std::move(series));
 }
 

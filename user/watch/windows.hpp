@@ -6,6 +6,7 @@
 #include "core/watch.hpp"
 #include "hooks/watch_engine.hpp"
 #include "watch/registry.hpp"
+#include "watch/series_counts.hpp"
 
 #include <cstdint>
 #include <map>
@@ -34,12 +35,6 @@ private:
     struct Hash {
         std::size_t operator()(const Key &key) const;
     };
-    // Only the buckets that hold anything: hundreds of series must fit into little memory.
-    struct Before {
-        std::uint64_t sum = 0;
-        std::vector<std::pair<std::uint16_t, std::uint32_t>> buckets;
-    };
-
     void add_series(const layout::series_key &key, const layout::series &now, std::uint64_t window, WatchWindow &into);
     Result<void> add_drops(WatchWindow &into);
     void add_slowest(std::uint64_t window, std::size_t most, WatchWindow &into);

@@ -14,7 +14,7 @@ public:
         now.sum += ns;
         layout::series_max &max = now.max[window & 1];
         if (max.epoch != window || max.ns < ns)
-            max = {ns, static_cast<__u32>(window)};
+            max = {window, ns};
     }
     layout::series now = {};
 };
@@ -69,7 +69,7 @@ TEST(SeriesCounts, MayHaveAMaximumWhoseBucketIsNotCountedYet) {
     Kernel kernel;
     SeriesCounts counts;
     kernel.count(1000, 1);
-    kernel.now.max[1] = {90'000, 1};
+    kernel.now.max[1] = {1, 90'000};
     std::optional<SparseHistogram> first = counts.grown(kernel.now, 1);
     ASSERT_TRUE(first);
     EXPECT_EQ(layout::bucket_of(*first->max()), layout::bucket_of(1000));

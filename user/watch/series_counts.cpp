@@ -31,7 +31,7 @@ std::optional<SparseHistogram> SeriesCounts::grown(const series &now, std::uint6
     const series_max &max = now.max[window & 1];
     bool known = max.epoch == window && bucket_of(max.ns) == grown.back().bucket;
     totals time{0, bucket_range(grown.front().bucket).low, known ? max.ns : last.high.value_or(last.low)};
-    time.sum = std::clamp(now.sum - sum_, count * time.min, count * time.max);
+    time.sum = std::clamp(now.sum - std::min<std::uint64_t>(now.sum, sum_), count * time.min, count * time.max);
     sum_ += time.sum;
     return SparseHistogram(time, std::move(grown));
 }

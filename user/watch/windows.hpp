@@ -43,7 +43,7 @@ private:
 
     WatchEngine &engine_;
     Registry &registry_;
-    std::unordered_map<Key, Before, Hash> before_;
+    std::unordered_map<Key, SeriesCounts, Hash> before_;
     std::map<std::uint64_t, std::uint64_t> drops_before_; // by the key as a number
     std::vector<WatchEngine::Tallies> tallies_before_;
 };

@@ -62,8 +62,9 @@ protected:
         const std::string recipe = VETHTRACE_DEPLOY "/image/";
         Finished laid_out = run({recipe + "root", VETHTRACE_BINARY, directory_ / "context/image"});
         ASSERT_EQ(laid_out.status, 0) << laid_out.err;
-        Finished built = podman({"build", "--quiet", "--build-context", "build=" + (directory_ / "context").string(),
-                                 "--tag", image_, "--file", recipe + "Containerfile", directory_ / "context"});
+        Finished built = podman({"build", "--quiet", "--layers=false", "--build-context",
+                                 "build=" + (directory_ / "context").string(), "--tag", image_, "--file",
+                                 recipe + "Containerfile", directory_ / "context"});
         ASSERT_EQ(built.status, 0) << built.err;
     }
 

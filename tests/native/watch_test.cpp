@@ -232,6 +232,15 @@ TEST_F(Watch, GivesUpWhenItCostsTooMuch) {
     EXPECT_GT(lines[lines.size() - 2]["sample"], 1000);
 }
 
+TEST_F(Watch, GivesUpWhenItTakesTooMuchMemory) {
+    Node node(1);
+    std::vector<Json> lines = node.watch({"--all", "--max-memory", "1", "-i", "0.1", "-d", "10"});
+    ASSERT_FALSE(lines.empty());
+    EXPECT_NE(lines.back()["ended"].get<std::string>().find("MiB of memory, and may have 1.0"), std::string::npos)
+        << lines.back()["ended"];
+    EXPECT_LT(lines.back()["duration_ns"], 5'000'000'000);
+}
+
 TEST_F(Watch, HoldsNoPrivilegesWhileItWatches) {
     Node node(1);
     Watching watching(node, {"--all"});

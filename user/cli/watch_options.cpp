@@ -37,6 +37,7 @@ void WatchParser::describe(CLI::App &app) {
     constexpr double shortest_interval = 0.1;
     constexpr double longest_interval = 3600;
     constexpr double longest_duration = 30 * 86400;
+    constexpr std::uint64_t most_memory = 1 << 20; // a TiB
     constexpr std::uint32_t most_sample = 4096;
     constexpr std::size_t most_slowest = 8;
     constexpr std::uint32_t least_series = 64;
@@ -83,6 +84,10 @@ void WatchParser::describe(CLI::App &app) {
         ->type_name("PCT")
         ->check(within(0.01, percent))
         ->capture_default_str();
+    app.add_option("--max-memory", max_memory_, "detach and end when it has come to more memory than this, in MiB")
+        ->type_name("MIB")
+        ->check(within(std::uint64_t{1}, most_memory))
+        ->capture_default_str();
     app.add_option("--max-series", plan_.watch.series, "keep so many histograms at most, 4 KiB of kernel memory each")
         ->type_name("N")
         ->check(within(least_series, most_series))
@@ -98,6 +103,7 @@ Result<WatchPlan> WatchParser::plan() const {
         plan.duration = seconds(duration_);
     plan.watch.grouping = *grouping_named(by_); // the parser has let only known names through
     plan.watch.max_overhead = max_overhead_ / percent;
+    plan.watch.max_memory = max_memory_ << 20;
     if (!slower_than_.empty()) {
         Result<std::chrono::nanoseconds> limit = parse_duration(slower_than_);
         if (!limit)

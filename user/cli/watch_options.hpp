@@ -47,7 +47,8 @@ private:
     std::string by_ = "container";
     std::string slower_than_;
     double max_overhead_ = 3;
-    WatchPlan plan_; // what needs no reading
+    std::uint64_t max_memory_ = 256; // MiB
+    WatchPlan plan_;                 // what needs no reading
 };
 
 } // namespace vethtrace

@@ -2,6 +2,8 @@
 #include "watch/overhead.hpp"
 
 #include <algorithm>
+#include <fstream>
+#include <unistd.h>
 
 namespace vethtrace {
 
@@ -18,6 +20,16 @@ constexpr std::uint64_t enough_runs = 1000;
 constexpr unsigned windows_between = 30;
 
 } // namespace
+
+std::uint64_t resident_bytes() {
+    // Pages; proc_pid_statm(5).
+    std::ifstream statm("/proc/self/statm");
+    std::uint64_t whole = 0;
+    std::uint64_t resident = 0;
+    if (!(statm >> whole >> resident))
+        return 0;
+    return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
 
 std::uint32_t sample_for(double limit, double cost, std::uint32_t sample, std::uint32_t least) {
     constexpr double room = 4; // half as sparse costs at most twice as much, which must still be well within

@@ -17,6 +17,9 @@ namespace vethtrace {
 [[nodiscard]] std::uint32_t sample_for(double limit, double cost, std::uint32_t sample, std::uint32_t least);
 constexpr std::uint32_t most_sparse = 4096;
 
+// Of this process; 0 if /proc does not tell.
+[[nodiscard]] std::uint64_t resident_bytes();
+
 // The time of tracing, as the kernel counts it: not all the time, because counting costs as much again, but for a
 // thousand events now and then. In between events are counted, which costs nothing.
 class Overhead {

@@ -125,15 +125,24 @@ Result<WatchWindow> Watcher::next_window() {
     return window;
 }
 
+void Watcher::give_up(std::string why) {
+    gave_up_ = std::move(why);
+    engine_->detach();
+}
+
 void Watcher::keep_budget(const WatchWindow &window) {
     constexpr unsigned patience = 3;
+    constexpr double mebibyte = 1 << 20;
+    if (std::uint64_t resident = resident_bytes(); resident > options_.max_memory)
+        return give_up(fmt::format("it has come to {:.1f} MiB of memory, and may have {:.1f}",
+                                   static_cast<double>(resident) / mebibyte,
+                                   static_cast<double>(options_.max_memory) / mebibyte));
     std::uint32_t next = sample_for(options_.max_overhead, window.overhead, sample_, options_.sample);
     windows_over_ = window.overhead > options_.max_overhead && next == sample_ ? windows_over_ + 1 : 0;
     if (windows_over_ >= patience) {
-        gave_up_ = fmt::format("the budget of {:.1f} % of a CPU's time cannot be kept: with one packet in {} it is "
-                               "{:.1f} %",
-                               options_.max_overhead * 100, sample_, window.overhead * 100);
-        engine_->detach();
+        give_up(fmt::format("the budget of {:.1f} % of a CPU's time cannot be kept: with one packet in {} it is "
+                            "{:.1f} %",
+                            options_.max_overhead * 100, sample_, window.overhead * 100));
     } else if (next != sample_) {
         sample_ = next;
         engine_->set_sample(next);

@@ -23,8 +23,9 @@ namespace vethtrace {
 struct WatchOptions {
     Selection selection;
     layout::watch_filter filter = {};
-    std::uint32_t sample = 1;   // follow one packet in so many at most
-    double max_overhead = 0.03; // a part of the time of the busiest CPU
+    std::uint32_t sample = 1;                            // follow one packet in so many at most
+    double max_overhead = 0.03;                          // a part of the time of the busiest CPU
+    std::uint64_t max_memory = std::uint64_t{256} << 20; // bytes of this process that are resident
     std::optional<std::chrono::nanoseconds> slower_than;
     std::size_t slowest = 5; // packets of each window
     Grouping grouping = Grouping::container;
@@ -56,6 +57,7 @@ public:
 private:
     Watcher(const WatchOptions &options, std::unique_ptr<TargetFinder> finder, std::unique_ptr<WatchEngine> engine);
     void keep_budget(const WatchWindow &window);
+    void give_up(std::string why);
     void add_node(WatchWindow &window);
     void take(TargetChanges changes);
 

@@ -79,11 +79,13 @@ TEST_F(CommandInLab, WaitsForThePeersServer) {
 }
 
 TEST_F(CommandInLab, NamesWhatIsMergedAndSegmented) {
-    // Each packet by itself into the host's NAPI, where GRO finds neighbours.
-    Json merged = in_lab(
-        {"--cmd",
-         "ip link set container gso_max_segs 1 && ethtool -K container tso off && exec iperf3 -t 1 -c $VETHTRACE_PEER",
-         "--peer-cmd", "exec iperf3 -s -1", "--setup", "ethtool -K host gro on"});
+    // Each packet by itself into the host's NAPI, and many at a time, since a shaper lets them go in bursts: there GRO
+    // finds neighbours.
+    Json merged = in_lab({"--cmd",
+                          "ip link set container gso_max_segs 1 && ethtool -K container tso off && "
+                          "tc qdisc add dev container root tbf rate 400mbit burst 100kb limit 1mb && "
+                          "exec iperf3 -t 1 -c $VETHTRACE_PEER",
+                          "--peer-cmd", "exec iperf3 -s -1", "--setup", "ethtool -K host gro on"});
     EXPECT_GT(merged["conservation"]["merged"], 0) << merged["conservation"];
     EXPECT_GT(count(merged, "-container", "out", "gro"), 1000);
     // What TCP left whole the container's device wants in pieces.

@@ -2,13 +2,16 @@
 //
 // `vethtrace watch` on a node of its own: what it finds, whose it says it is, and that nothing is lost.
 #include "native/watching.hpp"
+#include "netns/netns.hpp"
 
 #include <algorithm>
+#include <arpa/inet.h>
 #include <chrono>
 #include <csignal>
 #include <map>
 #include <set>
 #include <sstream>
+#include <sys/socket.h>
 #include <thread>
 
 namespace vethtrace::test {
@@ -33,6 +36,20 @@ bool has_reasons() {
                 "grep -q SKB_DROP_REASON /sys/kernel/tracing/events/skb/kfree_skb/format 2>/dev/null || "
                 "[ $(uname -r | cut -d. -f1) -ge 6 ]"})
                .status == 0;
+}
+
+// Of UDP, in that namespace.
+Fd unread_socket(const std::string &netns, std::uint16_t port) {
+    Result<Netns> opened = Netns::open(netns);
+    EXPECT_TRUE(opened);
+    Result<InNamespace> inside = InNamespace::enter(opened->fd());
+    EXPECT_TRUE(inside);
+    Fd made(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    EXPECT_EQ(bind(made.get(), reinterpret_cast<const sockaddr *>(&address), sizeof(address)), 0);
+    return made;
 }
 
 TEST_F(Watch, TellsContainersThatAreNamedFromOthers) {
@@ -113,9 +130,7 @@ TEST_F(Watch, CountsDropsByTheKernelsReason) {
     Node::run_script(fmt::format("ip netns exec {} nft 'table ip t {{ chain i {{ type filter hook input priority 0; "
                                  "udp dport 7001 counter drop; }}; }}'",
                                  node.container(2)));
-    Process reader(Node::in(node.container(2), {"sh", "-c",
-                                                "nc -u -l -p 7002 >/dev/null & p=$!; sleep 0.3; "
-                                                "kill -STOP $p; sleep 20; kill -KILL $p"}));
+    Fd socket = unread_socket(node.container(2), 7002);
     Watching watching(node, {"--netns", node.container(2)});
     auto flood = [&](const char *port, const char *packets) {
         Finished sent = run(Node::in(node.container(1), {VETHTRACE_FLOOD, Node::address(2), port, "30000", packets}));
@@ -272,6 +287,7 @@ TEST_F(Watch, FindsTheDelayedOneAmongThreeHundred) {
     std::string text((std::istreambuf_iterator<char>(status)), {});
     std::uint64_t resident = std::stoull(text.substr(text.find("VmHWM:") + 6));
     std::vector<Json> lines = watching.finish();
+    EXPECT_EQ(lines.back()["ended"], "it was stopped");
 #ifndef __SANITIZE_ADDRESS__ // most of the memory would be the sanitizer's
     EXPECT_LT(resident, 64 * 1024) << "KiB";
 #endif

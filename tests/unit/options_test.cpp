@@ -100,6 +100,10 @@ INSTANTIATE_TEST_SUITE_P(
         Misuse{{"rr", "run"}, "server is required"}, Misuse{{"rr", "serve", "--port", "0"}, "range"},
         Misuse{{"rr", "run", "host", "--port", "65536"}, "range"},
         Misuse{{"rr", "run", "host", "-c", "3", "--flows", "4"}, "at least one transaction"},
+        Misuse{{"explain"}, "modes is required"}, Misuse{{"explain", "pigeon"}, "pigeon"},
+        Misuse{{"explain", "veth", "--live", "--from", "a.json"}, "excludes"},
+        Misuse{{"explain", "veth", "-c", "5"}, "requires --live"},
+        Misuse{{"explain", "host", "--topology", "local"}, "between two containers"},
         Misuse{{"diff", "a.json"}, "after is required"}, Misuse{{"diff", "a", "b", "--fail-over", "-1"}, "range"}));
 
 TEST(CommandLine, TakesALoadOfTheUsers) {
@@ -127,6 +131,17 @@ TEST(CommandLine, ReadsAComparison) {
     EXPECT_DOUBLE_EQ(compare.run.untraced_share, 1);
     EXPECT_EQ(std::get<CompareCommand>(*parse({"compare", "host", "veth"})).compare.run.duration,
               std::chrono::milliseconds(300));
+}
+
+TEST(CommandLine, ReadsWhatIsToBeExplained) {
+    Result<Command> command = parse({"explain", "veth", "ipvlan-l3", "--topology", "local", "--live", "-c", "70"});
+    ASSERT_TRUE(command) << command.error().text();
+    const auto &explain = std::get<ExplainCommand>(*command);
+    EXPECT_EQ(explain.modes, (std::vector<Mode>{Mode::veth, Mode::ipvlan_l3}));
+    EXPECT_EQ(explain.topology, Topology::local);
+    EXPECT_TRUE(explain.live);
+    EXPECT_EQ(explain.live_transactions, 70);
+    EXPECT_EQ(std::get<ExplainCommand>(*parse({"explain", "veth", "--from", "a.json"})).from, "a.json");
 }
 
 TEST(CommandLine, ReadsTheLoadAlone) {

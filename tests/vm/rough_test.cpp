@@ -39,7 +39,7 @@ TEST(Rough, WatchSurvivesWhatHappensToItsNode) {
         EXPECT_LE(window["duration_ns"], patience) << "window " << i + 1;
         // The last one is as long as it happens to be.
         if (i + 2 < lines.size()) {
-            EXPECT_GE(window["duration_ns"], 0.9 * interval) << "window " << i + 1;
+            EXPECT_GE(window["duration_ns"], 0.5 * interval) << "window " << i + 1;
             EXPECT_FALSE(window["series"].empty()) << "the traffic went on in window " << i + 1;
         }
         for (const Json &note : window["notes"])

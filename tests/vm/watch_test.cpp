@@ -26,6 +26,10 @@ struct Cell {
     std::string in;
 };
 
+void PrintTo(const Cell &cell, std::ostream *stream) {
+    *stream << cell.name << cell.target;
+}
+
 std::vector<Cell> cells() {
     const std::string read = " stack_rx wakeup";
     const std::string pair = "qdisc device_xmit backlog";

@@ -33,6 +33,14 @@ need_pkg_config(libbpf "libbpf>=1.1" libbpf-dev)
 need_pkg_config(libnl libnl-route-3.0 libnl-route-3-dev)
 need_pkg_config(libnftables libnftables libnftables-dev)
 need_pkg_config(libcap_ng libcap-ng libcap-ng-dev)
+need_pkg_config(prometheus_cpp prometheus-cpp-core prometheus-cpp-dev)
+need_pkg_config(libmicrohttpd "libmicrohttpd>=0.9.73" libmicrohttpd-dev)
+
+# The charts of the HTML report; it goes into the binary.
+find_file(CHART_JS chart.min.js PATHS /usr/share/javascript/chart.js NO_DEFAULT_PATH)
+if(NOT CHART_JS)
+  message(FATAL_ERROR "chart.min.js is missing: install the Debian package libjs-chart.js (tools/run and tools/test do).")
+endif()
 
 # Any clang from 14 on.
 need_program(BPF_CLANG clang clang clang-19 clang-16 clang-14)
@@ -46,4 +54,5 @@ if(VETHTRACE_TESTS)
   need_package(GTest libgtest-dev)
   need_package(valijson libvalijson-dev)
   need_package(benchmark libbenchmark-dev)
+  need_pkg_config(yaml_cpp yaml-cpp libyaml-cpp-dev)
 endif()

@@ -12,6 +12,14 @@ from .trouble import Trouble
 
 HERE = pathlib.Path(__file__).resolve().parent
 
+# systemd as the first process, with its journal; of its own units those alone without which no service starts.
+SYSTEMD_PROGRAMS = ("/lib/systemd/systemd", "/lib/systemd/systemd-journald", "/bin/systemctl", "/bin/journalctl")
+SYSTEMD_LATER_PROGRAMS = ("/lib/systemd/systemd-executor",)  # starts services since 255
+SYSTEMD_UNITS = """
+    multi-user.target basic.target sysinit.target shutdown.target sockets.target timers.target paths.target slices.target
+    local-fs.target swap.target systemd-journald.service systemd-journald.socket
+""".split()
+
 # What the labs and their tests use, where the kernel has it as a module; what a module needs comes along.
 MODULES = """
     veth ipvlan ipvtap macvlan netkit bridge br_netfilter dummy ifb vxlan
@@ -36,6 +44,7 @@ class Image:
         shutil.copy(busybox, self.root / "bin/busybox")
         shutil.copy(HERE / "init.sh", self.root / "init")
         (self.root / "init").chmod(0o755)
+        shutil.copy(HERE / "command.sh", self.root / "etc/command.sh")
         self._add_modules([*MODULES, *modules], wanted=modules)
 
     def __enter__(self):
@@ -52,6 +61,21 @@ class Image:
         self._strip(inside)
         for library in _libraries(path):
             self._copy(library, str(library))
+
+    def add_systemd(self):
+        """The machine's own, as the guest's first process; the command is its last service."""
+        for path in map(pathlib.Path, SYSTEMD_PROGRAMS):
+            if not path.is_file():
+                raise Trouble(f"{path}: no such program", "install systemd; it need not run on this machine")
+            self.add_program(path, str(path))
+        for path in map(pathlib.Path, SYSTEMD_LATER_PROGRAMS):
+            if path.is_file():
+                self.add_program(path, str(path))
+        for unit in SYSTEMD_UNITS:
+            self._copy(pathlib.Path("/lib/systemd/system") / unit, f"/lib/systemd/system/{unit}")
+        units = self.root / "etc/systemd/system"
+        units.mkdir(parents=True)
+        shutil.copy(HERE / "systemd/command.service", units)
 
     def bring(self, path):
         """A file or folder for the command's directory; programs come with their libraries."""

@@ -1,7 +1,7 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: GPL-2.0-only
-# The first process of the guest. Runs the one command and hands back what came of it, each on a serial line of its own:
-# ttyS0 the console, ttyS1 the command's stdout, ttyS2 its stderr, ttyS3 how far it is, and at the end its files.
+# The first process of the guest. Makes it ready and goes on with command.sh: by itself, or by systemd where that was
+# brought along.
 /bin/busybox --install -s /bin
 export PATH=/bin:/usr/bin:/sbin:/usr/sbin:/work HOME=/root
 mount -t proc proc /proc
@@ -27,22 +27,8 @@ fi
 exec 3>/dev/ttyS3
 echo up >&3
 [ -e /sys/kernel/btf/vmlinux ] || echo no-btf >&3
-sleep "$(cat /etc/settle)"
-find . >/run/brought
-echo begun >&3
-# Through pipes: what the command prints goes to a file in the end, and it must not take the serial line for a terminal.
-mkfifo /run/stdout /run/stderr
-cat /run/stdout >/dev/ttyS1 &
-cat /run/stderr >/dev/ttyS2 &
-sh -c "$(cat /etc/command)" </dev/null >/run/stdout 2>/run/stderr 3>&-
-status=$?
-wait
-echo "exit $status" >&3
-dmesg >/dev/ttyS0
-find . -type f | awk 'NR == FNR { brought[$0]; next } !($0 in brought)' /run/brought - >/run/files
-: >/run/files.tar
-[ -s /run/files ] && tr '\n' '\0' </run/files | xargs -0 tar -cf /run/files.tar
-echo "files $(stat -c %s /run/files.tar)" >&3
-cat /run/files.tar >&3
-exec 3>&- # returns when all has been sent
-poweroff -f
+if [ -x /lib/systemd/systemd ]; then
+    sleep 1000000 >/dev/null 2>&1 & # keeps the line open until command.sh has it
+    exec /lib/systemd/systemd --unit=command.service </dev/null >/dev/null 2>&1 3>&-
+fi
+. /etc/command.sh

@@ -2,15 +2,14 @@
 #include "cli/command_in_lab.hpp"
 
 #include "cli/live.hpp"
-#include "cli/result_file.hpp"
+#include "cli/publish.hpp"
 #include "cli/terminal.hpp"
-#include "core/watch_totals.hpp"
+#include "core/watch_history.hpp"
 #include "lab/lab.hpp"
 #include "lab/ownership.hpp"
 #include "lab/setup.hpp"
 #include "lab/shell.hpp"
 #include "privileges/privileges.hpp"
-#include "report/json.hpp"
 #include "report/watch_report.hpp"
 #include "run/environment.hpp"
 #include "watch/watcher.hpp"
@@ -55,6 +54,7 @@ public:
     }
 
     [[nodiscard]] const WatchTotals &totals() const { return totals_; }
+    [[nodiscard]] const WatchHistory &history() const { return history_; } // for --html
     [[nodiscard]] bool failed() const { return failed_; }
 
 private:
@@ -171,6 +171,8 @@ private:
         if (!window)
             return tl::unexpected(window.error());
         totals_.add(*window);
+        if (!command_.output.html.empty())
+            history_.add(*window, advise(*window));
         return {};
     }
 
@@ -179,13 +181,13 @@ private:
     std::unique_ptr<Lab> lab_;
     std::unique_ptr<Watcher> watcher_;
     WatchTotals totals_;
+    WatchHistory history_;
     bool failed_ = false;
 };
 
-Result<void> print(const std::string &text) {
-    if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0)
-        return fail_errno("standard output", errno);
-    return {};
+CommandInLab watched(const InLabCommand &command) {
+    return {std::string(name_of(command.mode)), std::string(name_of(command.topology)), command.command,
+            command.peer_command};
 }
 
 } // namespace
@@ -194,9 +196,9 @@ Result<Exit> run_command_in_lab(const InLabCommand &command) {
     for (std::span<const Need> needs : {needs_of_run(), needs_of_watch()})
         if (Result<void> allowed = check_privileges(needs); !allowed)
             return tl::unexpected(allowed.error());
-    Result<ResultFile> file = ResultFile::open(command.output.file);
-    if (!file)
-        return tl::unexpected(file.error());
+    Result<Publication> to = Publication::open(command.output);
+    if (!to)
+        return tl::unexpected(to.error());
     StopSignals stop;
     InLab lab(command, stop.requested());
     Result<std::string> ended = lab.run();
@@ -204,24 +206,12 @@ Result<Exit> run_command_in_lab(const InLabCommand &command) {
         return tl::unexpected(ended.error());
 
     Environment environment = read_environment();
-    TextStyle style = style_of_stdout(command.output);
-    WatchReport report{lab.totals(), *ended, environment, {}, {}};
-    nlohmann::ordered_json json = to_json(report);
-    json["lab"] = {{"mode", name_of(command.mode)},
-                   {"topology", name_of(command.topology)},
-                   {"cmd", command.command},
-                   {"peer_cmd", command.peer_command}};
-    std::string line = to_text(json, command.output.pretty) + "\n";
-    std::string heading =
-        painted(fmt::format("vethtrace {}  {}, {} topology  --cmd '{}'  kernel {}", environment.tool,
-                            name_of(command.mode), name_of(command.topology), command.command, environment.kernel),
-                Tone::strong, style) +
-        "\n no ledger: nothing measures the round trips of this load\n";
-    Result<void> written = file->write(line);
-    Result<void> printed = print(command.output.json ? line : heading + to_text(report, style));
-    for (const Result<void> &done : {written, printed})
-        if (!done)
-            return tl::unexpected(done.error());
+    WatchReport report{lab.totals(), *ended, environment, {}, {}, watched(command)};
+    Result<void> published =
+        to->publish({[&] { return to_json(report); }, [&](const TextStyle &style) { return to_text(report, style); },
+                     [&] { return to_page(report, lab.history()); }});
+    if (!published)
+        return tl::unexpected(published.error());
     return lab.failed() || !lab.totals().conservation().balanced() ? Exit::invalid : Exit::good;
 }
 

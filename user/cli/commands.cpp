@@ -2,8 +2,10 @@
 #include "cli/commands.hpp"
 
 #include "cli/command_in_lab.hpp"
-#include "cli/replay.hpp"
-#include "cli/result_file.hpp"
+#include "cli/explain_command.hpp"
+#include "cli/export_command.hpp"
+#include "cli/publish.hpp"
+#include "cli/report_command.hpp"
 #include "cli/terminal.hpp"
 #include "cli/watch_command.hpp"
 #include "hooks/features.hpp"
@@ -11,15 +13,10 @@
 #include "lab/kept.hpp"
 #include "lab/ownership.hpp"
 #include "privileges/privileges.hpp"
-#include "report/json.hpp"
-#include "report/text.hpp"
-#include "report/watch_report.hpp"
 #include "run/environment.hpp"
 
-#include <cerrno>
 #include <cstdio>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 namespace vethtrace {
 
@@ -30,38 +27,21 @@ Exit failed(const Error &error) {
     return error.exit;
 }
 
-Result<void> print(const std::string &text) {
-    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
-        return fail_errno("standard output", errno, "with -o FILE the result goes to a file as well");
-    return {};
-}
-
-// JSON or the table to stdout, JSON to the file.
-template<typename... Subject>
-Result<void> publish(const OutputOptions &output, ResultFile &file, const Subject &...subject) {
-    std::string json = to_text(to_json(subject...), output.pretty);
-    std::string shown = output.json ? json + "\n" : to_text(subject..., style_of_stdout(output));
-    // Whatever becomes of one, the other is not lost.
-    Result<void> written = file.write(json + "\n");
-    Result<void> printed = print(shown);
-    return written ? printed : written;
-}
-
 // Measures something, and shows it. `measure` is given what ends it early and the line of progress.
 template<typename Measure>
 Exit show_measured(const OutputOptions &output, Measure measure) {
     if (Result<void> allowed = check_privileges(needs_of_run()); !allowed)
         return failed(allowed.error());
-    Result<ResultFile> file = ResultFile::open(output.file);
-    if (!file)
-        return failed(file.error());
+    Result<Publication> to = Publication::open(output);
+    if (!to)
+        return failed(to.error());
     StopSignals stop;
     ProgressLine progress(output);
     auto result = measure(stop.requested(), progress);
     progress.clear();
     if (!result)
         return failed(result.error());
-    if (Result<void> published = publish(output, *file, *result); !published)
+    if (Result<void> published = to->publish(shown(*result)); !published)
         return failed(published.error());
     return result->valid ? Exit::good : Exit::invalid;
 }
@@ -95,6 +75,23 @@ Exit execute(const CompareCommand &command) {
     });
 }
 
+Exit execute(const ExplainCommand &command) {
+    if (command.live)
+        return show_measured(command.output, [&](const std::atomic<bool> &stop, const ProgressLine &progress) {
+            return explain_modes(command, stop, [&](const std::string &step) { progress.show(step); });
+        });
+    Result<Publication> to = Publication::open(command.output);
+    if (!to)
+        return failed(to.error());
+    StopSignals stop;
+    Result<ExplainResult> result = explain_modes(command, stop.requested(), [](const std::string &) {});
+    if (!result)
+        return failed(result.error());
+    if (Result<void> published = to->publish(shown(*result)); !published)
+        return failed(published.error());
+    return Exit::good;
+}
+
 Exit execute(const DiffCommand &command) {
     StoredResult before{command.before, {}};
     StoredResult after{command.after, {}};
@@ -107,10 +104,10 @@ Exit execute(const DiffCommand &command) {
     Result<DiffResult> result = diff(before, after, command.diff);
     if (!result)
         return failed(result.error());
-    Result<ResultFile> file = ResultFile::open(command.output.file);
-    if (!file)
-        return failed(file.error());
-    if (Result<void> published = publish(command.output, *file, *result); !published)
+    Result<Publication> to = Publication::open(command.output);
+    if (!to)
+        return failed(to.error());
+    if (Result<void> published = to->publish(shown(*result)); !published)
         return failed(published.error());
     return result->over.empty() ? Exit::good : Exit::regressed;
 }
@@ -124,9 +121,9 @@ Exit execute(const RrServeCommand &command) {
 }
 
 Exit execute(const RrRunCommand &command) {
-    Result<ResultFile> file = ResultFile::open(command.output.file);
-    if (!file)
-        return failed(file.error());
+    Result<Publication> to = Publication::open(command.output);
+    if (!to)
+        return failed(to.error());
     StopSignals stop;
     ProgressLine progress(command.output);
     progress.show("asking");
@@ -135,7 +132,7 @@ Exit execute(const RrRunCommand &command) {
     if (!result)
         return failed(result.error());
     result->environment = read_environment();
-    if (Result<void> published = publish(command.output, *file, *result); !published)
+    if (Result<void> published = to->publish(shown(*result)); !published)
         return failed(published.error());
     return Exit::good;
 }
@@ -145,58 +142,30 @@ Exit execute(const WatchCommand &command) {
     return watched ? Exit::good : failed(watched.error());
 }
 
+Exit execute(const ExportCommand &command) {
+    Result<void> exported = export_metrics(command);
+    return exported ? Exit::good : failed(exported.error());
+}
+
 Exit execute(const FeaturesCommand &command) {
     if (Result<void> allowed = check_privileges(needs_of_features()); !allowed)
         return failed(allowed.error());
-    Result<ResultFile> file = ResultFile::open(command.output.file);
-    if (!file)
-        return failed(file.error());
+    Result<Publication> to = Publication::open(command.output);
+    if (!to)
+        return failed(to.error());
     Result<Features> features = Features::read();
     if (!features)
         return failed(features.error());
     std::vector<Choice> choices = features->choose_all(all_ladders(), command.denied);
-    if (Result<void> published = publish(command.output, *file, choices, read_environment()); !published)
+    Environment environment = read_environment();
+    if (Result<void> published = to->publish(shown(choices, environment)); !published)
         return failed(published.error());
     return Exit::good;
-}
-
-Exit report_recording(const ReportCommand &command) {
-    constexpr std::size_t most_moments = 10;
-    WatchMoments moments(most_moments);
-    Result<WatchRecording> recording =
-        WatchRecording::open(command.file, [&](const WatchWindow &window) { moments.add(window); });
-    if (!recording)
-        return failed(recording.error());
-    Result<ResultFile> file = ResultFile::open(command.output.file);
-    if (!file)
-        return failed(file.error());
-    if (command.replay) {
-        StopSignals stop;
-        Result<void> played = replay(*recording, command, stop.requested());
-        return played ? Exit::good : failed(played.error());
-    }
-    WatchReport report{recording->totals(), recording->ended(), recording->environment(), moments.moments(),
-                       recording->remarks()};
-    Result<void> published = publish(command.output, *file, report);
-    return published ? Exit::good : failed(published.error());
 }
 
 Exit execute(const ReportCommand &command) {
-    if (is_recording(command.file))
-        return report_recording(command);
-    if (command.replay)
-        return failed({"--replay", "is for what `vethtrace watch --record FILE` has recorded",
-                       "without it, `vethtrace report` shows other results as well", Exit::usage});
-    Result<Stored> result = read_stored(command.file);
-    if (!result)
-        return failed(result.error());
-    Result<ResultFile> file = ResultFile::open(command.output.file);
-    if (!file)
-        return failed(file.error());
-    auto show = [&](const auto &which) { return publish(command.output, *file, which); };
-    if (Result<void> published = std::visit(show, *result); !published)
-        return failed(published.error());
-    return Exit::good;
+    Result<void> shown = report(command);
+    return shown ? Exit::good : failed(shown.error());
 }
 
 Exit execute(const LabCommand &command) {

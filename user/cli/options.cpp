@@ -141,10 +141,16 @@ private:
         watch_parser_.describe(*watch_);
         add_hook_option(*watch_);
         add_output_options(*watch_);
+        export_ = app_.add_subcommand("export", "the same for Prometheus: metrics of a node's own traffic");
+        export_parser_.describe(*export_);
+        add_hook_option(*export_);
+        export_->add_flag("-q,--quiet", words_.quiet, "print nothing but errors");
 
         features_ = app_.add_subcommand("features", "which hook each station gets on this kernel, and why");
         add_hook_option(*features_);
         add_output_options(*features_);
+
+        describe_explain();
 
         report_ = app_.add_subcommand("report", "show a stored result once more");
         report_
@@ -159,7 +165,12 @@ private:
             ->type_name("N")
             ->needs(replay)
             ->check(within(std::uint64_t{1}, most_windows));
-        add_output_options(*report_);
+        add_output_options(*report_, "write it as a page of HTML to this file, and not to standard output");
+        for (auto &[option, file, text] :
+             {std::tuple("--csv", &report_command_.csv, "the same as a table for spreadsheets, times in ns"),
+              std::tuple("--folded", &report_command_.folded, "the same as folded stacks for flame graphs, in ns")})
+            report_->add_option(option, *file, text)->type_name("FILE")->excludes(replay);
+        report_->get_option("--html")->excludes(replay);
 
         lab_ = app_.add_subcommand("lab", "keep a lab to poke at; remove what a crash left");
         lab_->require_subcommand(1);
@@ -233,6 +244,37 @@ private:
         compare_->footer(
             "Rounds of all modes take turns in random order, each in a lab of its own. It is looked after half\n"
             "of the rounds, and after all, whether enough is known.");
+    }
+
+    void describe_explain() {
+        explain_ = app_.add_subcommand("explain", "the way of a packet, step by step, as this kernel has it");
+        explain_->add_option("modes", words_.modes, "the mode; of several it is shown where their ways part and meet")
+            ->type_name("MODE...")
+            ->check(CLI::IsMember(mode_names()))
+            ->required();
+        explain_->add_option("--topology", words_.topology, "where the peer is: another machine, or a second container")
+            ->check(CLI::IsMember({"wire", "local"}))
+            ->capture_default_str();
+        CLI::Option *from =
+            explain_->add_option("--from", explain_command_.from, "with the times of this run or comparison");
+        from->type_name("RUN.json");
+        CLI::Option *live = explain_->add_flag("--live", explain_command_.live,
+                                               "with the times of a short run, a single packet, and the packets that "
+                                               "the host's netfilter sees");
+        live->excludes(from);
+        explain_->add_option("-c,--count", explain_command_.live_transactions, "how many transactions that run has")
+            ->type_name("N")
+            ->check(within(std::uint64_t{1}, most_transactions))
+            ->capture_default_str()
+            ->needs(live);
+        explain_
+            ->add_option("--cpus", words_.cpus, "CPUs of client and server, as in 0,1 (default: both on the last one)")
+            ->type_name("CLIENT,SERVER")
+            ->needs(live);
+        add_output_options(*explain_);
+        explain_->footer(
+            "Functions are named as the running kernel has them, by /proc/kallsyms and its BTF. Only --live\n"
+            "needs privileges.");
     }
 
     void describe_diff() {
@@ -325,10 +367,12 @@ private:
         add_hook_option(app);
     }
 
-    void add_output_options(CLI::App &app) {
+    void add_output_options(CLI::App &app,
+                            const std::string &html_text = "write the result as a page of HTML to this file as well") {
         app.add_flag("-j,--json", output_.json, "print JSON and nothing else");
         app.add_flag("-p,--pretty", output_.pretty, "indent the JSON");
         app.add_option("-o,--output", output_.file, "write the result as JSON to this file as well")->type_name("FILE");
+        app.add_option("--html", output_.html, html_text)->type_name("FILE");
         app.add_option("--color", words_.color, "colours on the terminal")
             ->check(CLI::IsMember({"auto", "always", "never"}))
             ->capture_default_str();
@@ -363,8 +407,8 @@ private:
 
     Result<Command> finish_early() {
         // CLI11 knows which subcommand's help was asked for.
-        for (CLI::App *sub : {lab_up_, lab_exec_, lab_down_, lab_gc_, lab_, features_, report_, compare_, diff_, watch_,
-                              rr_serve_, rr_run_, rr_, completion_})
+        for (CLI::App *sub : {lab_up_, lab_exec_, lab_down_, lab_gc_, lab_, features_, report_, compare_, diff_,
+                              explain_, watch_, export_, rr_serve_, rr_run_, rr_, completion_})
             if (sub->parsed()) {
                 bool is_nested = sub->get_parent() != &app_;
                 return Command(
@@ -389,6 +433,8 @@ private:
         }
         if (diff_->parsed())
             return diff_command();
+        if (explain_->parsed())
+            return explain_command();
         if (rr_->parsed())
             return rr_command();
         Result<Denied> denied = Denied::parse(words_.no_hook);
@@ -396,6 +442,8 @@ private:
             return tl::unexpected(denied.error());
         if (watch_->parsed())
             return watch_command(std::move(*denied));
+        if (export_->parsed())
+            return export_command(std::move(*denied));
         if (features_->parsed())
             return Command(FeaturesCommand{std::move(*denied), output_});
         if (Result<void> set = set_load(std::move(*denied)); !set)
@@ -497,10 +545,30 @@ private:
         return Command(diff_command_);
     }
 
+    Result<Command> explain_command() {
+        explain_command_.topology = *topology_named(words_.topology);
+        for (const std::string &name : words_.modes)
+            explain_command_.modes.push_back(*mode_named(name));
+        for (Mode mode : explain_command_.modes)
+            if (Result<Way> way = Way::of(mode, explain_command_.topology); !way)
+                return misuse(way.error().object, way.error().reason, way.error().hint);
+        if (Result<void> set = set_cpus(words_.cpus, explain_command_.load); !set)
+            return tl::unexpected(set.error());
+        explain_command_.output = output_;
+        return Command(explain_command_);
+    }
+
     [[nodiscard]] Result<Command> watch_command(Denied denied) const {
         return watch_parser_.plan().map([&](WatchPlan plan) {
             plan.watch.denied = std::move(denied);
             return Command(WatchCommand{std::move(plan), output_});
+        });
+    }
+
+    [[nodiscard]] Result<Command> export_command(Denied denied) const {
+        return export_parser_.plan().map([&](ExportPlan plan) {
+            plan.watch.watch.denied = std::move(denied);
+            return Command(ExportCommand{std::move(plan), output_});
         });
     }
 
@@ -552,6 +620,8 @@ private:
     CLI::App *rr_serve_ = nullptr;
     CLI::App *rr_run_ = nullptr;
     CLI::App *watch_ = nullptr;
+    CLI::App *explain_ = nullptr;
+    CLI::App *export_ = nullptr;
     CLI::App *completion_ = nullptr;
     CLI::Option *seed_ = nullptr;
     CLI::Option *fail_over_ = nullptr;
@@ -566,9 +636,11 @@ private:
     DiffCommand diff_command_;
     RrServeCommand rr_serve_command_;
     RrRunCommand rr_run_command_;
+    ExplainCommand explain_command_;
     ReportCommand report_command_;
     LabCommand lab_command_;
     WatchParser watch_parser_;
+    ExportParser export_parser_;
 };
 
 } // namespace

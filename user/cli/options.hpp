@@ -3,6 +3,7 @@
 // The command line as values. Whatever it holds has been checked: modes are known, numbers in range, CPUs allowed.
 #pragma once
 
+#include "cli/export_options.hpp"
 #include "cli/watch_options.hpp"
 #include "core/diff.hpp"
 #include "core/error.hpp"
@@ -22,6 +23,7 @@ struct OutputOptions {
     bool json = false;
     bool pretty = false;
     std::string file; // the result as JSON goes there as well
+    std::string html; // and there as a page
     ColorChoice color = ColorChoice::automatic;
     int verbosity = 0;
 };
@@ -58,13 +60,31 @@ struct WatchCommand {
     OutputOptions output;
 };
 
+struct ExportCommand {
+    ExportPlan plan;
+    OutputOptions output;
+};
+
 struct FeaturesCommand {
     Denied denied;
     OutputOptions output;
 };
 
+struct ExplainCommand {
+    std::vector<Mode> modes;
+    Topology topology = Topology::wire;
+    std::string from;  // a stored result with the times; empty: none
+    bool live = false; // measure them now, in labs
+    LoadOptions load;  // of these labs ...
+    std::uint64_t live_transactions = 2000;
+    std::uint64_t counted_transactions = 100; // ... and of those where netfilter's packets are counted
+    OutputOptions output;
+};
+
 struct ReportCommand {
     std::string file;
+    std::string csv;                // where it is to go, in place of standard output, as a table ...
+    std::string folded;             // ... and as stacks for flame graphs
     bool replay = false;            // of a recording: window by window
     std::uint64_t first_window = 1; // its number
     OutputOptions output;
@@ -97,8 +117,9 @@ struct ShowText {
     std::string text;
 };
 
-using Command = std::variant<RunCommand, InLabCommand, CompareCommand, DiffCommand, RrServeCommand, RrRunCommand,
-                             WatchCommand, FeaturesCommand, ReportCommand, LabCommand, ShowText>;
+using Command =
+    std::variant<RunCommand, InLabCommand, CompareCommand, DiffCommand, RrServeCommand, RrRunCommand, WatchCommand,
+                 ExportCommand, FeaturesCommand, ExplainCommand, ReportCommand, LabCommand, ShowText>;
 
 [[nodiscard]] Result<Command> parse_command_line(int argc, const char *const *argv);
 

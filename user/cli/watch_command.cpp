@@ -2,12 +2,14 @@
 #include "cli/watch_command.hpp"
 
 #include "cli/live.hpp"
+#include "cli/result_file.hpp"
 #include "cli/terminal.hpp"
-#include "core/watch_totals.hpp"
+#include "core/watch_history.hpp"
+#include "page/page.hpp"
 #include "privileges/privileges.hpp"
 #include "report/json.hpp"
 #include "report/watch_json.hpp"
-#include "report/watch_text.hpp"
+#include "report/watch_report.hpp"
 #include "run/environment.hpp"
 
 #include <cerrno>
@@ -38,11 +40,13 @@ Result<void> write_line(std::FILE *file, const std::string &name, const std::str
     return {};
 }
 
-// Where windows go: to the terminal, to a pipe as lines or as JSON, and to the file of --record.
+// Where windows go: to the terminal, to a pipe as lines or as JSON, to the file of --record, and into the page of
+// --html.
 class Outlet {
 public:
-    Outlet(const WatchCommand &command, File record)
-        : command_(command), record_(std::move(record)), style_(style_of_stdout(command.output)) {
+    Outlet(const WatchCommand &command, File record, ResultFile page)
+        : command_(command), record_(std::move(record)), page_(std::move(page)),
+          style_(style_of_stdout(command.output)) {
         if (!command.output.json && command.output.verbosity >= 0 && LiveView::is_possible())
             live_.emplace(WatchView{.grouping = command.plan.watch.grouping, .filter = command.plan.filter_text},
                           style_);
@@ -63,6 +67,10 @@ public:
         totals_.add(window);
         std::vector<WatchWindow> recent(windows_.begin(), windows_.end());
         std::vector<Advice> advice = advise(window);
+        if (page_.is_wanted()) {
+            moments_.add(window);
+            history_.add(window, advice);
+        }
         if (record_ || command_.output.json) {
             std::string line = to_json(window, advice).dump();
             if (Result<void> kept = record(line); !kept)
@@ -79,6 +87,8 @@ public:
     }
 
     Result<void> show(const SlowPacket &packet) {
+        if (page_.is_wanted())
+            history_.add(packet);
         if (command_.output.json) {
             nlohmann::ordered_json line = {{"schema", "vethtrace.packet/1"}};
             line.update(to_json(packet));
@@ -94,11 +104,19 @@ public:
     Result<void> close(const std::string &ended) {
         if (live_)
             live_.reset(); // gives the terminal back
-        std::string line = final_json(totals_, ended, read_environment()).dump();
+        Environment environment = read_environment();
+        std::string line = final_json(totals_, ended, environment).dump();
         Result<void> kept = record(line);
+        Result<void> drawn;
+        if (page_.is_wanted())
+            drawn = page_.write(
+                to_page({totals_, ended, environment, moments_.moments(), {}}, history_, command_.plan.filter_text));
         Result<void> shown =
             write_line(stdout, "standard output", command_.output.json ? line : watch_summary(totals_, ended, style_));
-        return kept ? shown : kept;
+        for (const Result<void> &done : {kept, drawn})
+            if (!done)
+                return done;
+        return shown;
     }
 
 private:
@@ -106,12 +124,17 @@ private:
         return record_ ? write_line(record_.get(), command_.plan.record, line) : Result<void>();
     }
 
+    static constexpr std::size_t most_moments = 10;
+
     const WatchCommand &command_;
     File record_;
+    ResultFile page_;
     TextStyle style_;
     std::optional<LiveView> live_;
     std::deque<WatchWindow> windows_;
     WatchTotals totals_;
+    WatchMoments moments_{most_moments}; // these two for the page
+    WatchHistory history_;
 };
 
 Result<File> open_record(const std::string &path) {
@@ -170,12 +193,15 @@ Result<void> watch(const WatchCommand &command) {
     Result<File> record = open_record(command.plan.record);
     if (!record)
         return tl::unexpected(record.error());
+    Result<ResultFile> page = ResultFile::open(command.output.html, "--html");
+    if (!page)
+        return tl::unexpected(page.error());
     StopSignals stop;
     Result<std::unique_ptr<Watcher>> watcher = Watcher::open(command.plan.watch);
     if (!watcher)
         return tl::unexpected(watcher.error());
     lower_privileges({Purpose::tracing, Purpose::looking});
-    Outlet outlet(command, std::move(*record));
+    Outlet outlet(command, std::move(*record), std::move(*page));
     Result<std::string> ended = run(**watcher, outlet, command.plan, stop.requested());
     Result<void> closed = outlet.close(ended ? *ended : ended.error().text());
     return ended ? closed : tl::unexpected(ended.error());

@@ -34,12 +34,29 @@ Result<void> parse_each(const std::vector<std::string> &words, Parse parse, std:
 } // namespace
 
 void WatchParser::describe(CLI::App &app) {
+    constexpr std::size_t most_slowest = 8;
+    describe_traffic(app, "--max-series");
+    app.add_option("--by", by_, "what the table is grouped by")
+        ->check(CLI::IsMember({"container", "interface", "cpu", "direction"}))
+        ->capture_default_str();
+    app.add_option("--slowest", plan_.watch.slowest, "show this many of the slowest packets of each window")
+        ->type_name("K")
+        ->check(within(std::size_t{0}, most_slowest))
+        ->capture_default_str();
+    app.add_option("--slower-than", slower_than_, "print each packet that takes longer, as in 1ms (so many at most)")
+        ->type_name("TIME");
+    app.add_option("--record", plan_.record, "keep the windows in this file, for `vethtrace report`")
+        ->type_name("FILE");
+    app.footer("Nothing is built and no traffic is made: it watches what is there, and changes nothing.\n"
+               "Keys: q quit, space freeze, b group by, s sort.");
+}
+
+void WatchParser::describe_traffic(CLI::App &app, const std::string &histograms) {
     constexpr double shortest_interval = 0.1;
     constexpr double longest_interval = 3600;
     constexpr double longest_duration = 30 * 86400;
     constexpr std::uint64_t most_memory = 1 << 20; // a TiB
     constexpr std::uint32_t most_sample = 4096;
-    constexpr std::size_t most_slowest = 8;
     constexpr std::uint32_t least_series = 64;
     constexpr std::uint32_t most_series = 1 << 20;
     auto repeatable = [](CLI::Option *option, const char *type) { option->type_name(type)->allow_extra_args(false); };
@@ -64,17 +81,6 @@ void WatchParser::describe(CLI::App &app) {
                                 ->type_name("SECONDS")
                                 ->check(within(shortest_interval, longest_duration));
     app.add_flag("--forever", forever_, "until Ctrl-C (default)")->excludes(duration);
-    app.add_option("--by", by_, "what the table is grouped by")
-        ->check(CLI::IsMember({"container", "interface", "cpu", "direction"}))
-        ->capture_default_str();
-    app.add_option("--slowest", plan_.watch.slowest, "show this many of the slowest packets of each window")
-        ->type_name("K")
-        ->check(within(std::size_t{0}, most_slowest))
-        ->capture_default_str();
-    app.add_option("--slower-than", slower_than_, "print each packet that takes longer, as in 1ms (so many at most)")
-        ->type_name("TIME");
-    app.add_option("--record", plan_.record, "keep the windows in this file, for `vethtrace report`")
-        ->type_name("FILE");
     app.add_option("--sample", plan_.watch.sample, "follow one packet in so many, or fewer")
         ->type_name("N")
         ->check(within(std::uint32_t{1}, most_sample))
@@ -84,16 +90,14 @@ void WatchParser::describe(CLI::App &app) {
         ->type_name("PCT")
         ->check(within(0.01, percent))
         ->capture_default_str();
-    app.add_option("--max-memory", max_memory_, "detach and end when it has come to more memory than this, in MiB")
+    app.add_option("--max-memory", max_memory_, "detach when it has come to more memory than this, in MiB")
         ->type_name("MIB")
         ->check(within(std::uint64_t{1}, most_memory))
         ->capture_default_str();
-    app.add_option("--max-series", plan_.watch.series, "keep so many histograms at most, 4 KiB of kernel memory each")
+    app.add_option(histograms, plan_.watch.series, "keep so many histograms at most, 4 KiB of kernel memory each")
         ->type_name("N")
         ->check(within(least_series, most_series))
         ->capture_default_str();
-    app.footer("Nothing is built and no traffic is made: it watches what is there, and changes nothing.\n"
-               "Keys: q quit, space freeze, b group by, s sort.");
 }
 
 Result<WatchPlan> WatchParser::plan() const {

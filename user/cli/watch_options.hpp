@@ -24,7 +24,11 @@ struct WatchPlan {
 
 class WatchParser {
 public:
+    explicit WatchParser(double interval = 1) : interval_(interval) {}
+
     void describe(CLI::App &app);
+    // Only what is watched and what that may cost. `histograms` is what the option is called that bounds their number.
+    void describe_traffic(CLI::App &app, const std::string &histograms);
     // Once the command line has been read.
     [[nodiscard]] Result<WatchPlan> plan() const;
 
@@ -41,7 +45,7 @@ private:
     std::string ports_;
     std::string peer_;
     std::string protocol_;
-    double interval_ = 1;
+    double interval_; // s
     double duration_ = 0;
     bool forever_ = false;
     std::string by_ = "container";

@@ -279,6 +279,13 @@ std::string_view name_of(Verdict verdict) {
     return "indistinguishable";
 }
 
+std::optional<Verdict> verdict_named(std::string_view name) {
+    for (Verdict verdict : {Verdict::slower, Verdict::faster, Verdict::indistinguishable})
+        if (name_of(verdict) == name)
+            return verdict;
+    return std::nullopt;
+}
+
 Delta difference_of(const Side &mode, const Side &against, Pairing pairing, double level, double threshold) {
     Subtraction subtract(mode, against, pairing, level);
     Delta delta;

@@ -55,6 +55,7 @@ struct Look {
 
 enum class Verdict { slower, faster, indistinguishable };
 [[nodiscard]] std::string_view name_of(Verdict verdict);
+[[nodiscard]] std::optional<Verdict> verdict_named(std::string_view name);
 
 struct StageDelta {
     Stage stage = Stage::unforeseen;

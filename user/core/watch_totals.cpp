@@ -36,6 +36,21 @@ void WatchTotals::add(const WatchWindow &window) {
     }
 }
 
+WatchTotals WatchTotals::of(Summary summary) {
+    WatchTotals totals;
+    totals.series_ = std::move(summary.series);
+    totals.stages_ = std::move(summary.stages);
+    totals.drops_ = std::move(summary.drops);
+    totals.begun_ = summary.begun;
+    totals.duration_ns_ = summary.duration_ns;
+    totals.windows_ = summary.windows;
+    totals.overhead_ns_ = summary.mean_overhead * static_cast<double>(summary.duration_ns);
+    totals.conservation_ = summary.conservation;
+    totals.series_dropped_ = summary.series_dropped;
+    totals.slow_suppressed_ = summary.slow_suppressed;
+    return totals;
+}
+
 double WatchTotals::mean_overhead() const {
     return duration_ns_ == 0 ? 0 : overhead_ns_ / static_cast<double>(duration_ns_);
 }

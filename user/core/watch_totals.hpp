@@ -19,6 +19,14 @@ struct WatchTotal {
     std::uint64_t packets = 0;
 };
 
+// What ran in a lab while it was watched; a node's own traffic has no such thing.
+struct CommandInLab {
+    std::string mode;
+    std::string topology;
+    std::string command;      // in the container
+    std::string peer_command; // in the peer; empty: none
+};
+
 class WatchTotals {
 public:
     // Target, direction, from, to.
@@ -27,6 +35,20 @@ public:
     using DropKey = std::tuple<std::string, Flow, Station, std::string>;
 
     void add(const WatchWindow &window);
+    // What a line says that sums up, where its windows are not known.
+    struct Summary {
+        std::map<Key, WatchTotal> series;
+        std::map<Key, Stage> stages;
+        std::map<DropKey, std::uint64_t> drops;
+        std::chrono::system_clock::time_point begun;
+        Nanoseconds duration_ns = 0;
+        std::uint64_t windows = 0;
+        double mean_overhead = 0;
+        WatchConservation conservation;
+        std::uint64_t series_dropped = 0;
+        std::uint64_t slow_suppressed = 0;
+    };
+    [[nodiscard]] static WatchTotals of(Summary summary);
 
     [[nodiscard]] const std::map<Key, WatchTotal> &series() const { return series_; }
     [[nodiscard]] const std::map<Key, Stage> &stages() const { return stages_; }

@@ -237,6 +237,11 @@ Result<std::vector<WatchEngine::Drop>> WatchEngine::drops() const {
         .map([&] { return std::move(drops); });
 }
 
+void WatchEngine::remove_drop(const drop_key &key) {
+    RaisedPrivileges raised(Purpose::tracing);
+    bpf_map_delete_elem(bpf_map__fd(implementation_->maps().drops), &key);
+}
+
 std::string WatchEngine::reason_name(std::size_t reason) const {
     return drop_reason_name(implementation_->drop_reasons(), reason);
 }

@@ -59,6 +59,7 @@ public:
 
     using Drop = std::pair<layout::drop_key, std::uint64_t>;
     [[nodiscard]] Result<std::vector<Drop>> drops() const;
+    void remove_drop(const layout::drop_key &key);
     [[nodiscard]] std::string reason_name(std::size_t reason) const;
 
     // The slowest packets of a window that has ended, in no order.

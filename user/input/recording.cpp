@@ -3,6 +3,7 @@
 
 #include "core/utc.hpp"
 #include "input/document.hpp"
+#include "input/parts.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -17,10 +18,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::string_view schema = "vethtrace.watch/1";
-
-std::uint32_t read_count32(const Node &node) {
-    return static_cast<std::uint32_t>(node.count(std::numeric_limits<std::uint32_t>::max()));
-}
+constexpr std::uint64_t longest_ns = 400ULL * 86400 * 1'000'000'000;
 
 int read_cpu(const Node &node) {
     constexpr std::uint64_t most_cpus = 1 << 20;
@@ -46,10 +44,6 @@ auto read_all_of(const Node &from, Read read) {
     values.reserve(nodes.size());
     std::transform(nodes.begin(), nodes.end(), std::back_inserter(values), read);
     return values;
-}
-
-std::string read_text(const Node &node) {
-    return node.text();
 }
 
 Stage read_stage(const Node &node) {
@@ -150,9 +144,40 @@ WatchConservation read_conservation(const Node &from) {
     return books;
 }
 
+WatchTotals::Summary read_summary(const Node &from) {
+    WatchTotals::Summary summary;
+    for (const Node &node : from["series"].items()) {
+        WatchTotals::Key key(node["target"].text(), read_flow(node["direction"]), read_station(node["from"]),
+                             read_station(node["to"]));
+        WatchTotal total;
+        total.packets = node["packets"].count();
+        Buckets read = read_buckets(node);
+        if (!read.buckets.empty())
+            total.time = SparseHistogram(read.totals, std::move(read.buckets));
+        if (total.packets < total.time.count())
+            node["packets"].refuse("are fewer than were followed");
+        if (!summary.series.emplace(key, std::move(total)).second)
+            node.refuse("is there twice");
+        summary.stages[key] = read_stage(node["stage"]);
+    }
+    for (const Node &node : from["drops"].items()) {
+        WatchDrop drop = read_drop(node);
+        summary.drops[{drop.target, drop.flow, drop.last, drop.reason}] += drop.count;
+    }
+    summary.begun = read_time(from["begun"]);
+    summary.duration_ns = from["duration_ns"].count(longest_ns);
+    summary.windows = from["windows"].count();
+    summary.mean_overhead = from["overhead_ratio"].ratio();
+    if (summary.mean_overhead < 0)
+        from["overhead_ratio"].refuse("is negative");
+    summary.conservation = read_conservation(from["conservation"]);
+    summary.series_dropped = from["series_dropped"].count();
+    summary.slow_suppressed = from["slow_suppressed"].count();
+    return summary;
+}
+
 // The advice in it is for other programs: here it follows from the rest once more.
 WatchWindow read_window(const Node &from) {
-    constexpr std::uint64_t longest_ns = 400ULL * 86400 * 1'000'000'000;
     WatchWindow window;
     window.number = from["number"].count();
     window.begun = read_time(from["begun"]);
@@ -247,7 +272,7 @@ Result<void> WatchRecording::read_all(const std::function<void(const WatchWindow
     }
     lines_->clear();
     if (places_.empty())
-        return fail(name_, "has no window", rewrite_hint);
+        return ended_.empty() ? fail(name_, "has no window", rewrite_hint) : Result<void>();
     if (ended_.empty()) {
         ended_ = "not known: its recorder was killed, or is still at work";
         remarks_.push_back(fmt::format("{} has no line that sums up", name_));
@@ -269,13 +294,7 @@ Result<std::optional<WatchWindow>> WatchRecording::take(const std::string &line,
         document["schema"].refuse(fmt::format("is not {}", schema));
     std::optional<WatchWindow> window;
     if (document["final"].flag()) {
-        environment_.tool = document["tool"]["version"].text();
-        environment_.libbpf = document["tool"]["libbpf"].text();
-        environment_.kernel = document["kernel"].text();
-        windows_ = document["windows"].count();
-        ended_ = document["ended"].text();
-        if (ended_.empty())
-            document["ended"].refuse("is empty");
+        take_end(document);
     } else {
         window = read_window(document);
         if (window->number <= last_number_)
@@ -285,6 +304,22 @@ Result<std::optional<WatchWindow>> WatchRecording::take(const std::string &line,
     if (wrong)
         return tl::unexpected(*wrong);
     return window;
+}
+
+void WatchRecording::take_end(const Node &document) {
+    environment_.tool = document["tool"]["version"].text();
+    environment_.libbpf = document["tool"]["libbpf"].text();
+    environment_.kernel = document["kernel"].text();
+    windows_ = document["windows"].count();
+    ended_ = document["ended"].text();
+    if (ended_.empty())
+        document["ended"].refuse("is empty");
+    if (document.has("lab")) {
+        Node lab = document["lab"];
+        lab_ = {lab["mode"].text(), lab["topology"].text(), lab["cmd"].text(), lab["peer_cmd"].text()};
+    }
+    if (places_.empty())
+        totals_ = WatchTotals::of(read_summary(document));
 }
 
 std::size_t WatchRecording::index_of(std::uint64_t number) const {

@@ -7,6 +7,7 @@
 #include "core/environment.hpp"
 #include "core/error.hpp"
 #include "core/watch_totals.hpp"
+#include "input/node.hpp"
 
 #include <functional>
 #include <istream>
@@ -20,7 +21,8 @@ namespace vethtrace {
 class WatchRecording {
 public:
     // Reads all windows, in order, and keeps where they are: a recording of days needs no more memory than its totals.
-    // A last line that was cut off is a remark, any other that is not right an error with its number.
+    // A last line that was cut off is a remark, any other that is not right an error with its number. The line that
+    // sums up may also be there alone, as of a command in a lab it is; then there are totals without a window.
     [[nodiscard]] static Result<WatchRecording> read(std::string name, std::unique_ptr<std::istream> lines,
                                                      const std::function<void(const WatchWindow &)> &each);
     [[nodiscard]] static Result<WatchRecording> open(const std::string &path,
@@ -32,10 +34,11 @@ public:
     [[nodiscard]] std::size_t index_of(std::uint64_t number) const;
 
     [[nodiscard]] const std::string &name() const { return name_; }
-    [[nodiscard]] const WatchTotals &totals() const { return totals_; } // reckoned from the windows
+    [[nodiscard]] const WatchTotals &totals() const { return totals_; } // reckoned from the windows, if there are any
     [[nodiscard]] const std::string &ended() const { return ended_; }   // why
     [[nodiscard]] const Environment &environment() const { return environment_; }
     [[nodiscard]] const std::vector<std::string> &remarks() const { return remarks_; }
+    [[nodiscard]] const std::optional<CommandInLab> &lab() const { return lab_; }
 
 private:
     struct Place {
@@ -50,6 +53,7 @@ private:
     Result<std::string> next_line(std::size_t number);
     Result<void> read_all(const std::function<void(const WatchWindow &)> &each);
     Result<std::optional<WatchWindow>> take(const std::string &line, const Place &place);
+    void take_end(const Node &document);
 
     std::string name_;
     std::unique_ptr<std::istream> lines_;
@@ -60,6 +64,7 @@ private:
     std::uint64_t last_number_ = 0;
     Environment environment_;
     std::vector<std::string> remarks_;
+    std::optional<CommandInLab> lab_;
 };
 
 // Whether a file begins like a recording; what else it is, is for others to say.

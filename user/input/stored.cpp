@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "input/stored.hpp"
 
+#include "core/printable.hpp"
 #include "input/document.hpp"
-#include "input/target.hpp"
+#include "input/others.hpp"
+#include "input/parts.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <filesystem>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
+#include <span>
 
 namespace vethtrace {
 
@@ -18,113 +22,11 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::string_view schema = "vethtrace.run/1";
-
 // ---- its parts
-
-Histogram read_histogram(const Node &distribution) {
-    Histogram histogram;
-    Buckets read = read_buckets(distribution);
-    if (read.buckets.empty())
-        return histogram;
-    std::vector<__u64> all(layout::BUCKETS);
-    for (const SparseHistogram::Bucket &each : read.buckets)
-        all[each.bucket] = each.count;
-    histogram.merge(read.totals, std::span<const __u64, layout::BUCKETS>(all));
-    return histogram;
-}
-
-std::optional<std::string> read_optional_text(const Node &node) {
-    return node.is_null() ? std::nullopt : std::optional(node.text());
-}
-
-std::optional<double> read_optional_number(const Node &node) {
-    return node.is_null() ? std::nullopt : std::optional(node.number());
-}
-
-// A member that older files do not have; absent is null.
-template<typename Read>
-auto read_newer(const Node &parent, const char *key, Read read) -> std::optional<decltype(read(parent))> {
-    if (!parent.has(key))
-        return std::nullopt;
-    Node node = parent[key];
-    return node.is_null() ? std::nullopt : std::optional(read(node));
-}
-
-std::string read_text(const Node &node) {
-    return node.text();
-}
-
-std::optional<bool> read_optional_flag(const Node &node) {
-    return node.is_null() ? std::nullopt : std::optional(node.flag());
-}
-
-std::vector<std::string> read_texts(const Node &from) {
-    std::vector<std::string> texts;
-    for (const Node &node : from.items())
-        texts.push_back(node.text());
-    return texts;
-}
-
-NetworkSettings read_network(const Node &from) {
-    NetworkSettings network;
-    network.congestion_control = read_optional_text(from["congestion_control"]);
-    network.rps_default_mask = read_optional_text(from["rps_default_mask"]);
-    for (const Node &device : from["devices"].items())
-        network.devices.push_back({.name = device["name"].text(),
-                                   .qdisc = read_optional_text(device["qdisc"]),
-                                   .gro = read_optional_flag(device["gro"]),
-                                   .gso = read_optional_flag(device["gso"]),
-                                   .tso = read_optional_flag(device["tso"])});
-    return network;
-}
-
-// What "unstable" says follows from the rest.
-void read_newer_environment(const Node &from, Environment &environment) {
-    environment.cpu_model = read_newer(from, "cpu_model", read_text);
-    environment.governor = read_newer(from, "governor", read_text);
-    environment.idle_states = read_newer(from, "idle_states", read_texts);
-    environment.deepest_idle_latency_us = read_newer(from, "deepest_idle_latency_us", [](const Node &node) {
-        return static_cast<std::uint32_t>(node.count(UINT32_MAX));
-    });
-    environment.mitigations = read_newer(from, "mitigations", [](const Node &node) {
-        std::map<std::string, std::string> mitigations;
-        for (const auto &[name, text] : node.members())
-            mitigations.emplace(name, text.text());
-        return mitigations;
-    });
-    environment.smt = read_newer(from, "smt", read_text);
-    environment.smt_active = read_newer(from, "smt_active", [](const Node &node) { return node.flag(); });
-    environment.network = read_newer(from, "network", read_network);
-}
-
-Environment read_environment(const Node &document) {
-    constexpr std::uint64_t most_cpus = 1 << 20;
-    Node from = document["environment"];
-    Environment environment;
-    environment.tool = document["tool"]["version"].text();
-    environment.libbpf = document["tool"]["libbpf"].text();
-    environment.kernel = from["kernel"].text();
-    environment.arch = from["arch"].text();
-    environment.cpus = static_cast<int>(from["cpus"].count(most_cpus));
-    environment.clocksource = from["clocksource"].text();
-    environment.lockdown = read_optional_text(from["lockdown"]);
-    environment.virtualization = read_optional_text(from["virtualization"]);
-    read_newer_environment(from, environment);
-    return environment;
-}
 
 LoadResult read_load(const Node &from) {
     constexpr std::uint64_t most_cpus = 1 << 20;
-    auto count32 = [](const Node &node) { return static_cast<std::uint32_t>(node.count(UINT32_MAX)); };
-    LoadResult load;
-    if (from["kind"].text() != "TCP_RR")
-        from["kind"].refuse("is not TCP_RR");
-    load.transactions = from["transactions"].count();
-    load.duration_ns = from["duration_ns"].count();
-    load.request_bytes = count32(from["request_bytes"]);
-    load.response_bytes = count32(from["response_bytes"]);
-    load.flows = count32(from["flows"]);
+    LoadResult load = read_traffic(from);
     std::vector<Node> cpus = from["cpus"].items();
     if (cpus.size() != 2) {
         from["cpus"].refuse("is not the CPUs of client and server");
@@ -132,11 +34,8 @@ LoadResult read_load(const Node &from) {
     }
     load.client_cpu = static_cast<int>(cpus[0].count(most_cpus));
     load.server_cpu = static_cast<int>(cpus[1].count(most_cpus));
-    load.rtt = read_histogram(from["rtt"]);
-    load.sample = count32(from["sample"]);
+    load.sample = read_count32(from["sample"]);
     load.followed_rtt = read_histogram(from["followed"]["rtt"]);
-    if (load.rtt.count() != load.transactions)
-        from["transactions"].refuse("is not the number of round trips");
     if (load.followed() > load.transactions)
         from["followed"].refuse("are more transactions than there were");
     if (load.sample == 0)
@@ -144,20 +43,10 @@ LoadResult read_load(const Node &from) {
     return load;
 }
 
-// "veth_xmit fentry", and its kind once more.
-Rung read_rung(const Node &attempt) {
-    HookKind kind =
-        attempt["kind"].one_of([](const std::string &name) { return hook_kind_named(name); }, "a kind of hook");
-    std::string text = attempt["hook"].text();
-    return {kind, text.substr(0, text.find(' ')), ""};
-}
-
 std::vector<StationResult> read_stations(const Node &document) {
     std::vector<StationResult> stations;
     for (const Node &from : document["stations"].items()) {
-        StationResult station{read_station(from["id"]), from["hook"].text(), {}};
-        for (const Node &attempt : from["tried"].items())
-            station.tried.push_back({read_rung(attempt), attempt["result"].text()});
+        StationResult station{read_station(from["id"]), from["hook"].text(), read_tried(from["tried"])};
         station.hits = from["hits"].count();
         station.ended = from["ended"].count();
         station.missed = from["missed"].count();
@@ -287,7 +176,7 @@ std::vector<Timeline> read_timelines(const Node &document) {
     return timelines;
 }
 
-RunResult read_document(const Node &document) {
+RunResult read_run(const Node &document) {
     RunResult result;
     result.environment = read_environment(document);
     result.mode = document["mode"].one_of([](const std::string &name) { return mode_named(name); }, "a mode");
@@ -315,7 +204,7 @@ RunResult read_document(const Node &document) {
 
 // "veth" and "veth#2" are both of the mode of their run.
 Side read_side(const Node &run, const Node &samples) {
-    Side side{samples["label"].text(), read_document(run), {}};
+    Side side{samples["label"].text(), read_run(run), {}};
     std::string mode(name_of(side.run.mode));
     if (side.label != mode && side.label.rfind(mode + "#", 0) != 0)
         samples["label"].refuse("is not the mode of its run");
@@ -372,50 +261,28 @@ CompareResult read_comparison(const Node &document) {
 
 // ---- which kind of result it is
 
-constexpr std::string_view compare_schema = "vethtrace.compare/1";
+constexpr std::array<std::string_view, 5> any_schemas = {"vethtrace.run/1", "vethtrace.compare/1", "vethtrace.diff/1",
+                                                         "vethtrace.rr/1", "vethtrace.features/1"};
+constexpr std::size_t with_hops = 2; // the first of them are results of their own
 
-// The schema of a document; a newer one, or another kind of result, deserves a word of its own.
-Result<std::string> schema_of(const std::string &name, const Json &json) {
+// The schema of a document; a newer one deserves a word of its own.
+Result<std::string_view> schema_of(const std::string &name, const Json &json) {
     auto member = json.is_object() ? json.find("schema") : json.end();
     if (!json.is_object() || member == json.end() || !member->is_string())
         return fail(name, "has no \"schema\", so it is no result of vethtrace", rewrite_hint);
     std::string found = printable(member->get<std::string>());
-    for (std::string_view known : {schema, compare_schema}) {
+    for (std::string_view known : any_schemas) {
         if (found == known)
-            return found;
-        std::string_view kind = known.substr(0, known.find('/') + 1);
-        if (found.rfind(kind, 0) == 0)
+            return known;
+        if (found.starts_with(known.substr(0, known.find('/') + 1)))
             return fail(name, fmt::format("is of schema {}, and this vethtrace reads {}", found, known),
                         "a vethtrace of the same version as the one that wrote it can read it");
     }
-    return fail(
-        name,
-        fmt::format("is of schema {}, and a run ({}) or a comparison ({}) was expected", found, schema, compare_schema),
-        rewrite_hint);
+    return fail(name, fmt::format("is of schema {}, and one of {} was expected", found, fmt::join(any_schemas, ", ")),
+                rewrite_hint);
 }
 
-} // namespace
-
-Result<Stored> parse_stored(const std::string &name, std::string_view text) {
-    Result<Json> json = parse_json(name, text);
-    if (!json)
-        return tl::unexpected(json.error());
-    Result<std::string> found = schema_of(name, *json);
-    if (!found)
-        return tl::unexpected(found.error());
-    std::optional<Error> wrong;
-    Node document(&*json, "", &wrong, name);
-    Stored stored;
-    if (*found == schema)
-        stored = read_document(document);
-    else
-        stored = read_comparison(document);
-    if (wrong)
-        return tl::unexpected(*wrong);
-    return stored;
-}
-
-Result<Stored> read_stored(const std::string &path) {
+Result<std::string> read_file(const std::string &path) {
     std::error_code error;
     if (std::filesystem::is_directory(path, error))
         return fail(path, "is a directory", rewrite_hint);
@@ -427,7 +294,56 @@ Result<Stored> read_stored(const std::string &path) {
     if (file.bad())
         return fail(path, "cannot be read", rewrite_hint);
     text.resize(static_cast<std::size_t>(file.gcount()));
-    return parse_stored(path, text);
+    return text;
+}
+
+} // namespace
+
+Result<AnyResult> parse_any(const std::string &name, std::string_view text) {
+    Result<Json> json = parse_json(name, text);
+    if (!json)
+        return tl::unexpected(json.error());
+    Result<std::string_view> schema = schema_of(name, *json);
+    if (!schema)
+        return tl::unexpected(schema.error());
+    std::optional<Error> wrong;
+    Node document(&*json, "", &wrong, name);
+    AnyResult result = [&]() -> AnyResult {
+        if (*schema == any_schemas[0])
+            return read_run(document);
+        if (*schema == any_schemas[1])
+            return read_comparison(document);
+        if (*schema == any_schemas[2])
+            return read_diff(document);
+        if (*schema == any_schemas[3])
+            return read_rr(document);
+        return read_features(document);
+    }();
+    if (wrong)
+        return tl::unexpected(*wrong);
+    return result;
+}
+
+Result<AnyResult> read_any(const std::string &path) {
+    return read_file(path).and_then([&](const std::string &text) { return parse_any(path, text); });
+}
+
+Result<Stored> parse_stored(const std::string &name, std::string_view text) {
+    Result<AnyResult> result = parse_any(name, text);
+    if (!result)
+        return tl::unexpected(result.error());
+    if (auto *run = std::get_if<RunResult>(&*result))
+        return Stored(std::move(*run));
+    if (auto *comparison = std::get_if<CompareResult>(&*result))
+        return Stored(std::move(*comparison));
+    return fail(name,
+                fmt::format("is of schema {}, and {} was expected", any_schemas.at(result->index()),
+                            fmt::join(std::span(any_schemas).first(with_hops), " or ")),
+                rewrite_hint);
+}
+
+Result<Stored> read_stored(const std::string &path) {
+    return read_file(path).and_then([&](const std::string &text) { return parse_stored(path, text); });
 }
 
 } // namespace vethtrace

@@ -5,9 +5,11 @@
 #pragma once
 
 #include "core/diff.hpp"
+#include "input/others.hpp"
 
 #include <string>
 #include <string_view>
+#include <variant>
 
 namespace vethtrace {
 
@@ -16,5 +18,10 @@ namespace vethtrace {
 
 // The same from a file; at most 64 MiB.
 [[nodiscard]] Result<Stored> read_stored(const std::string &path);
+
+// Whatever vethtrace writes into one document; for recordings see input/recording.hpp.
+using AnyResult = std::variant<RunResult, CompareResult, DiffResult, RrResult, StoredFeatures>;
+[[nodiscard]] Result<AnyResult> parse_any(const std::string &name, std::string_view text);
+[[nodiscard]] Result<AnyResult> read_any(const std::string &path);
 
 } // namespace vethtrace

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "core/error.hpp"
+#include "core/printable.hpp"
 
 #include <cstdint>
 #include <string>
@@ -47,8 +48,5 @@ struct PortRange {
 
 // "80", "80,443", "8000-8080", at most 64 of them.
 [[nodiscard]] Result<std::vector<PortRange>> parse_ports(std::string_view text);
-
-// Text from outside as it may go to a terminal: control characters and what is no UTF-8 become U+FFFD.
-[[nodiscard]] std::string printable(std::string_view text);
 
 } // namespace vethtrace

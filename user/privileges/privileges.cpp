@@ -31,7 +31,10 @@ constexpr std::array features_needs = {load_programs, trace};
 constexpr Need enter{CAP_SYS_ADMIN, "to look into network namespaces"};
 constexpr Need look{CAP_SYS_PTRACE, "to see which namespaces processes are in"};
 
+constexpr Need read_names{CAP_DAC_READ_SEARCH, "to read containers' names where only root may"};
+
 constexpr std::array watch_needs = {load_programs, trace, enter, look};
+constexpr std::array watch_wishes = {read_names};
 constexpr std::array lab_needs = {namespaces, devices, names};
 
 // What a run needs until its end.
@@ -100,6 +103,9 @@ std::span<const Need> needs_of_features() {
 }
 std::span<const Need> needs_of_watch() {
     return watch_needs;
+}
+std::span<const Need> wishes_of_watch() {
+    return watch_wishes;
 }
 std::span<const Need> needs_of_lab() {
     return lab_needs;

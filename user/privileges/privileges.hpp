@@ -21,6 +21,7 @@ struct Need {
 [[nodiscard]] std::span<const Need> needs_of_features(); // trying hooks
 [[nodiscard]] std::span<const Need> needs_of_lab();      // namespaces and devices
 [[nodiscard]] std::span<const Need> needs_of_watch();    // tracing, and finding containers
+[[nodiscard]] std::span<const Need> wishes_of_watch();   // what it can do without, but not as well
 
 // Names every capability that is missing, and what it would be for.
 [[nodiscard]] Result<void> check_privileges(std::span<const Need> needs);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include "report/compare_words.hpp"
 #include "report/text.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -21,6 +21,10 @@ constexpr double percent = 100;
 std::string signed_text(double ns) {
     return (ns < 0 ? "-" : "+") + duration_text(std::abs(ns));
 }
+std::string signed_percent(double ratio) {
+    return fmt::format("{:+.1f} %", ratio * percent);
+}
+constexpr NumberWords words_of_terminal = {duration_text, signed_text, signed_percent};
 
 // 2.40us +-0.05us, with a star where a stage's difference is certain.
 std::string delta_text(const Difference &delta, bool certain = false) {
@@ -30,33 +34,9 @@ std::string delta_text(const Difference &delta, bool certain = false) {
     return text + (certain ? "*" : " ");
 }
 
-std::string between(const Difference &delta) {
-    return fmt::format("{} to {}", signed_text(delta.low()), signed_text(delta.high()));
-}
-
 // fmt counts the two bytes of the plus-minus sign as one column, as terminals do.
 std::string cell(const std::string &text, int width) {
     return fmt::format(" {:>{}}", text, width);
-}
-
-double mean_rtt(const Side &side, double Round::*value) {
-    double sum = 0;
-    for (const Round &round : side.rounds)
-        sum += round.*value;
-    return side.rounds.empty() ? 0 : sum / static_cast<double>(side.rounds.size());
-}
-
-double mean_stage(const Side &side, Stage stage) {
-    double sum = 0;
-    for (const Round &round : side.rounds)
-        if (auto found = round.stages.find(stage); found != round.stages.end())
-            sum += found->second;
-    return side.rounds.empty() ? 0 : sum / static_cast<double>(side.rounds.size());
-}
-
-// The differences from the baseline, which come first.
-std::span<const Delta> from_baseline(const CompareResult &result) {
-    return std::span(result.deltas).first(result.sides.size() - 1);
 }
 
 std::string heading(const CompareResult &result) {
@@ -75,37 +55,17 @@ std::string heading(const CompareResult &result) {
         result.plan.seed);
 }
 
-const StageDelta *stage_in(const Delta &delta, Stage stage) {
-    auto found = std::find_if(delta.stages.begin(), delta.stages.end(),
-                              [stage](const StageDelta &one) { return one.stage == stage; });
-    return found == delta.stages.end() ? nullptr : &*found;
-}
-
-std::vector<Stage> all_stages(const CompareResult &result) {
-    std::vector<Stage> stages;
-    for (const Delta &delta : from_baseline(result))
-        for (const StageDelta &stage : delta.stages)
-            stages.push_back(stage.stage);
-    std::sort(stages.begin(), stages.end());
-    stages.erase(std::unique(stages.begin(), stages.end()), stages.end());
-    return stages;
-}
-
 std::string stage_row(const CompareResult &result, Stage stage) {
-    constexpr double certain = 0.05;
     std::string row = fmt::format(" {:<{}}", name_of(stage), name_width);
     std::optional<double> of_baseline;
     std::string cells;
-    for (const Delta &delta : from_baseline(result)) {
-        const StageDelta *found = stage_in(delta, stage);
+    for (const Delta &delta : deltas_from_baseline(result)) {
+        const StageDelta *found = find_stage(delta, stage);
         if (found != nullptr && found->against_ns)
             of_baseline = found->against_ns;
         // In neither: the stage is some other mode's.
         bool nowhere = found == nullptr || (!found->mode_ns && !found->against_ns);
-        cells += cell(
-            nowhere ? "- "
-                    : delta_text(found->delta, found->delta.excludes_zero() && found->adjusted_p.value_or(1) < certain),
-            delta_width);
+        cells += cell(nowhere ? "- " : delta_text(found->delta, is_certain(*found)), delta_width);
     }
     return row + cell(of_baseline ? duration_text(*of_baseline) : "-", value_width) + cells + "\n";
 }
@@ -113,25 +73,25 @@ std::string stage_row(const CompareResult &result, Stage stage) {
 std::string sum_row(const CompareResult &result, const std::string &name, double Round::*value,
                     Difference Delta::*difference) {
     std::string row = fmt::format(" {:<{}}", name, name_width) +
-                      cell(duration_text(mean_rtt(result.sides.front(), value)), value_width);
-    for (const Delta &delta : from_baseline(result))
+                      cell(duration_text(mean_of_rounds(result.sides.front(), value)), value_width);
+    for (const Delta &delta : deltas_from_baseline(result))
         row += cell(delta_text(delta.*difference), delta_width);
     return row + "\n";
 }
 
 std::string table(const CompareResult &result, const TextStyle &style) {
     std::string head = fmt::format(" {:<{}}", "stage", name_width) + cell(result.sides.front().label, value_width);
-    for (const Delta &delta : from_baseline(result))
+    for (const Delta &delta : deltas_from_baseline(result))
         head += cell(fmt::format("{} - {} ", delta.mode, delta.against), delta_width);
     std::string out = painted(head, Tone::strong, style) + "\n";
-    for (Stage stage : all_stages(result))
+    for (Stage stage : stages_of(result))
         out += stage_row(result, stage);
     out += sum_row(result, "= all stages", &Round::corrected_sum_ns, &Delta::corrected);
     std::string unexplained = fmt::format(" {:<{}}", "+ unexplained", name_width) +
-                              cell(duration_text(mean_rtt(result.sides.front(), &Round::untraced_rtt_ns) -
-                                                 mean_rtt(result.sides.front(), &Round::corrected_sum_ns)),
+                              cell(duration_text(mean_of_rounds(result.sides.front(), &Round::untraced_rtt_ns) -
+                                                 mean_of_rounds(result.sides.front(), &Round::corrected_sum_ns)),
                                    value_width);
-    for (const Delta &delta : from_baseline(result))
+    for (const Delta &delta : deltas_from_baseline(result))
         unexplained += cell(delta_text(delta.unexplained), delta_width);
     out += unexplained + "\n";
     out += painted(sum_row(result, "= RTT, untraced", &Round::untraced_rtt_ns, &Delta::rtt), Tone::strong, style);
@@ -157,7 +117,7 @@ std::string bar_of(const Side &side, double ns_per_column, const std::vector<Sta
     double until = 0;
     long drawn = 0;
     for (std::size_t i = 0; i < stages.size(); ++i) {
-        until += std::max(0.0, mean_stage(side, stages[i]));
+        until += std::max(0.0, mean_of_rounds(side, stages[i]));
         long end = std::lround(until / ns_per_column);
         if (end > drawn)
             out += painted(std::string(static_cast<std::size_t>(end - drawn), letter_of(stages[i])),
@@ -171,17 +131,17 @@ std::string bars(const CompareResult &result, const TextStyle &style) {
     constexpr int beside = name_width + 12;
     constexpr int widest = 100;
     constexpr int narrowest = 20;
-    std::vector<Stage> stages = all_stages(result);
+    std::vector<Stage> stages = stages_of(result);
     double longest = 0;
     for (const Side &side : result.sides)
-        longest = std::max(longest, mean_rtt(side, &Round::corrected_sum_ns));
+        longest = std::max(longest, mean_of_rounds(side, &Round::corrected_sum_ns));
     if (!(longest > 0))
         return "";
     double ns_per_column = longest / std::clamp(style.width - beside, narrowest, widest);
     std::string out = "\n";
     for (const Side &side : result.sides)
         out += fmt::format(" {:<{}} {} {}\n", side.label, name_width, bar_of(side, ns_per_column, stages, style),
-                           duration_text(mean_rtt(side, &Round::corrected_sum_ns)));
+                           duration_text(mean_of_rounds(side, &Round::corrected_sum_ns)));
     std::vector<std::string> legend(stages.size());
     std::transform(stages.begin(), stages.end(), legend.begin(),
                    [](Stage stage) { return fmt::format("{} {}", letter_of(stage), name_of(stage)); });
@@ -192,41 +152,14 @@ std::string bars(const CompareResult &result, const TextStyle &style) {
 
 std::string softirq_lines(const CompareResult &result) {
     std::string out = "\n";
-    for (const Side &side : result.sides) {
-        const NetRx &net_rx = side.run.net_rx;
-        auto transactions = static_cast<double>(std::max<std::uint64_t>(side.run.load.followed(), 1));
-        std::vector<std::string> contexts;
-        const std::array<std::pair<std::uint64_t, std::string_view>, 5> all = {{{net_rx.inline_, "inline"},
-                                                                                {net_rx.irq_exit, "irq exit"},
-                                                                                {net_rx.ksoftirqd, "ksoftirqd"},
-                                                                                {net_rx.other_cpu, "another CPU"},
-                                                                                {net_rx.other, "other"}}};
-        for (const auto &[count, name] : all)
-            if (count != 0)
-                contexts.push_back(fmt::format("{} {:.2f}", name, static_cast<double>(count) / transactions));
-        auto backlogs = std::count_if(side.run.hops.begin(), side.run.hops.end(), [](const Hop &hop) {
-            return hop.name.stage == Stage::backlog && hop.time.count() != 0;
-        });
-        out += fmt::format(" {:<{}} {:.2f} NET_RX runs a transaction ({}), which serve {} waits in a backlog\n",
-                           side.label, name_width, static_cast<double>(net_rx.runs) / transactions,
-                           fmt::join(contexts, ", "), backlogs);
-    }
+    for (const Side &side : result.sides)
+        out += fmt::format(" {:<{}} {}\n", side.label, name_width, softirq_sentence(side.run));
     return out;
 }
 
 std::string verdict_line(const Delta &delta, const TextStyle &style) {
-    std::string range = delta.rtt.half_width ? fmt::format(" ({})", between(delta.rtt)) : "";
-    std::string seen = delta.minimum_detectable_ns
-                           ? fmt::format("; this run could have seen {}", duration_text(*delta.minimum_detectable_ns))
-                           : "";
-    double share = delta.against_rtt_ns > 0 ? delta.rtt.mean / delta.against_rtt_ns * percent : 0;
-    if (delta.verdict == Verdict::indistinguishable)
-        return painted(fmt::format("{} and {} are indistinguishable", delta.mode, delta.against), Tone::strong, style) +
-               fmt::format(": {}{}, {:+.1f} % of the round trip{}.\n", signed_text(delta.rtt.mean), range, share, seen);
-    return painted(fmt::format("{} is {} than {}", delta.mode, name_of(delta.verdict), delta.against), Tone::strong,
-                   style) +
-           fmt::format(" by {}{}, {:+.1f} % of the round trip{}.\n", duration_text(std::abs(delta.rtt.mean)), range,
-                       share, seen);
+    VerdictSentence sentence = verdict_of(delta, words_of_terminal);
+    return painted(sentence.claim, Tone::strong, style) + sentence.rest + "\n";
 }
 
 // Broken where a line would be longer than the terminal is wide.
@@ -250,33 +183,17 @@ public:
     explicit StageSentences(const TextStyle &style) : style_(style) {}
 
     std::string of(const Delta &delta) {
-        std::vector<const StageDelta *> stages;
-        for (const StageDelta &stage : delta.stages)
-            if (stage.matters)
-                stages.push_back(&stage);
-        std::sort(stages.begin(), stages.end(), [](const StageDelta *a, const StageDelta *b) {
-            return std::abs(a->delta.mean) > std::abs(b->delta.mean);
-        });
+        constexpr int indentation = 11;
         std::string out;
-        for (const StageDelta *stage : stages)
-            out += sentence(*stage);
+        for (const StageSentence &sentence : stages_that_matter(delta, words_of_terminal)) {
+            out += fmt::format("  {:>8} {}\n", sentence.change, sentence.rest);
+            if (described_.insert(sentence.stage).second)
+                out += wrapped(description_of(sentence.stage), indentation, style_);
+        }
         return out;
     }
 
 private:
-    std::string sentence(const StageDelta &stage) {
-        constexpr int indentation = 11;
-        std::string hops = stage.mode_hops == stage.against_hops
-                               ? ""
-                               : fmt::format("; {} hop{} and not {}", stage.mode_hops, stage.mode_hops == 1 ? "" : "s",
-                                             stage.against_hops);
-        std::string out = fmt::format("  {:>8} in {} ({}{})\n", signed_text(stage.delta.mean), name_of(stage.stage),
-                                      between(stage.delta), hops);
-        if (described_.insert(stage.stage).second)
-            out += wrapped(description_of(stage.stage), indentation, style_);
-        return out;
-    }
-
     const TextStyle &style_;
     std::set<Stage> described_;
 };
@@ -284,7 +201,7 @@ private:
 std::string words(const CompareResult &result, const TextStyle &style) {
     std::string out = "\n";
     StageSentences stages(style);
-    for (const Delta &delta : from_baseline(result)) {
+    for (const Delta &delta : deltas_from_baseline(result)) {
         out += verdict_line(delta, style);
         if (delta.verdict != Verdict::indistinguishable)
             out += stages.of(delta);

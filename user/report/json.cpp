@@ -211,6 +211,75 @@ Json rounds_json(const Side &side) {
     return {{"label", side.label}, {"rounds", std::move(rounds)}};
 }
 
+Json call_json(const NamedCall &call) {
+    return {{"function", call.function},
+            {"symbol", call.symbol ? Json(call.symbol->symbol) : Json(nullptr)},
+            {"module", call.symbol && !call.symbol->module.empty() ? Json(call.symbol->module) : Json(nullptr)},
+            {"inlined_into", call.symbol ? Json(nullptr) : Json(call.inlined_into)},
+            {"in_btf", call.in_btf}};
+}
+
+Json step_json(std::size_t number, const ExplainedStep &step) {
+    const Passage &passage = step.passage;
+    Json calls = Json::array();
+    for (const NamedCall &call : step.calls)
+        calls.push_back(call_json(call));
+    Json time = nullptr;
+    if (step.time)
+        time = {{"count", step.time->count},
+                {"mean_ns", rounded(step.time->mean_ns)},
+                {"share", rounded(step.time->share)}};
+    return {{"number", number},
+            {"direction", name_of(passage.hop.direction)},
+            {"from", name_of(passage.hop.from)},
+            {"to", name_of(passage.hop.to)},
+            {"stage", name_of(passage.hop.stage)},
+            {"netns", passage.netns},
+            {"device", passage.device.empty() ? Json(nullptr) : Json(passage.device)},
+            {"context", passage.context},
+            {"what", passage.what},
+            {"calls", std::move(calls)},
+            {"tracepoint", nullable(step.tracepoint)},
+            {"netfilter", passage.netfilter},
+            {"measured", std::move(time)}};
+}
+
+Json hook_count_json(const HookCount &count) {
+    return {{"hook", count.hook}, {"requests", count.requests}, {"responses", count.responses}};
+}
+
+Json netfilter_json(const NetfilterCount &count) {
+    Json hooks = Json::array();
+    for (const HookCount &hook : count.host)
+        hooks.push_back(hook_count_json(hook));
+    HookCount seen = count.seen_by_host();
+    return {{"transactions", count.transactions},
+            {"client", {{"sent", count.sent}, {"received", count.received}}},
+            {"seen_by_host", {{"sent", seen.requests}, {"received", seen.responses}}},
+            {"hooks_of_host", std::move(hooks)}};
+}
+
+Json walk_json(const Explanation &walk) {
+    Json steps = Json::array();
+    for (std::size_t i = 0; i < walk.steps.size(); ++i)
+        steps.push_back(step_json(i + 1, walk.steps[i]));
+    Json measured = nullptr;
+    if (const std::optional<MeasuredWalk> &run = walk.measured)
+        measured = {{"kernel", run->kernel},
+                    {"transactions", run->transactions},
+                    {"rtt_mean_ns", rounded(run->rtt_mean_ns)},
+                    {"added_ratio", rounded(run->added_ratio)},
+                    {"valid", run->valid}};
+    return {{"mode", name_of(walk.mode)},
+            {"topology", name_of(walk.topology)},
+            {"summary", row_of(walk.mode).summary},
+            {"missing_modules", walk.missing_modules},
+            {"steps", std::move(steps)},
+            {"measured", std::move(measured)},
+            {"netfilter", walk.netfilter ? netfilter_json(*walk.netfilter) : Json(nullptr)},
+            {"timeline", walk.timeline ? timelines_json({*walk.timeline}).front() : Json(nullptr)}};
+}
+
 } // namespace
 
 Json to_json(const RunResult &result) {
@@ -324,6 +393,26 @@ Json to_json(const RrResult &result) {
             {"server", result.server},
             {"load", std::move(load)},
             {"interrupted", result.interrupted}};
+}
+
+Json to_json(const ExplainResult &result) {
+    Json walks = Json::array();
+    for (const Explanation &walk : result.walks)
+        walks.push_back(walk_json(walk));
+    Json rows = Json::array();
+    for (const AlignedRow &row : result.side_by_side) {
+        Json steps = Json::array();
+        for (const std::optional<std::size_t> &step : row.steps)
+            steps.push_back(step ? Json(*step + 1) : Json(nullptr));
+        rows.push_back(std::move(steps));
+    }
+    return {{"schema", "vethtrace.explain/1"},
+            {"tool", tool_json(result.environment)},
+            {"environment", environment_json(result.environment)},
+            {"walks", std::move(walks)},
+            {"side_by_side", std::move(rows)},
+            {"valid", result.valid},
+            {"warnings", result.warnings}};
 }
 
 Json to_json(const std::vector<Choice> &choices, const Environment &environment) {

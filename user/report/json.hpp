@@ -4,6 +4,7 @@
 #pragma once
 
 #include "core/diff.hpp"
+#include "core/explain.hpp"
 #include "core/ladder.hpp"
 #include "core/result.hpp"
 
@@ -17,6 +18,7 @@ namespace vethtrace {
 [[nodiscard]] nlohmann::ordered_json to_json(const CompareResult &result);
 [[nodiscard]] nlohmann::ordered_json to_json(const DiffResult &result);
 [[nodiscard]] nlohmann::ordered_json to_json(const RrResult &result);
+[[nodiscard]] nlohmann::ordered_json to_json(const ExplainResult &result);
 [[nodiscard]] nlohmann::ordered_json to_json(const std::vector<Choice> &choices, const Environment &environment);
 
 // Reals with at most three decimals: a tenth of a ns is already more than any clock here knows.

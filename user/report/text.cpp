@@ -169,7 +169,9 @@ std::string hooks_line(const RunResult &result, const TextStyle &style) {
     return out + fmt::format("{}", fmt::join(shown, ""));
 }
 
-std::string timeline_rows(const Timeline &timeline, const TextStyle &style) {
+} // namespace
+
+std::string timeline_text(const Timeline &timeline, const TextStyle &style) {
     std::string out = painted(fmt::format("\n transaction {}{:>28}  {:>8} {:>4}  {:<8} {:<16} {}\n",
                                           timeline.transaction, "at", "+", "cpu", "pid", "task", "context"),
                               Tone::strong, style);
@@ -185,27 +187,6 @@ std::string timeline_rows(const Timeline &timeline, const TextStyle &style) {
     return out;
 }
 
-std::string closing_sentence(const RunResult &result) {
-    std::map<Stage, double> stages;
-    for (const Hop &hop : result.hops)
-        stages[hop.name.stage] += share_of(hop, result);
-    auto largest = std::max_element(stages.begin(), stages.end(),
-                                    [](const auto &a, const auto &b) { return a.second < b.second; });
-    if (largest == stages.end() || result.load.followed() == 0)
-        return "Nothing was measured.";
-    const Observer &observer = result.observer;
-    std::string cost;
-    if (observer.added_ci95_ns && std::abs(observer.added_ns) < *observer.added_ci95_ns)
-        cost = "tracing does not change that beyond this run's noise";
-    else
-        cost = fmt::format("tracing made the round trip {:.0f} % longer, and the means above include that",
-                           observer.added_ratio * 100);
-    return fmt::format("The largest stage is {} with {:.0f} % of the round trip; {}.", name_of(largest->first),
-                       largest->second * 100, cost);
-}
-
-} // namespace
-
 std::string to_text(const RunResult &result, const TextStyle &style) {
     std::string out;
     if (style.verbosity >= 0) {
@@ -218,7 +199,7 @@ std::string to_text(const RunResult &result, const TextStyle &style) {
         out += hooks_line(result, style);
         out += machine_line(result.environment, style);
         for (const Timeline &timeline : result.timelines)
-            out += timeline_rows(timeline, style);
+            out += timeline_text(timeline, style);
         out += '\n';
     }
     out += closing_sentence(result) + "\n";
@@ -227,6 +208,25 @@ std::string to_text(const RunResult &result, const TextStyle &style) {
     for (const std::string &warning : result.warnings)
         out += painted("  ! ", Tone::bad, style) + warning + "\n";
     return out;
+}
+
+std::string closing_sentence(const RunResult &result, std::string_view means) {
+    std::map<Stage, double> stages;
+    for (const Hop &hop : result.hops)
+        stages[hop.name.stage] += share_of(hop, result);
+    auto largest = std::max_element(stages.begin(), stages.end(),
+                                    [](const auto &a, const auto &b) { return a.second < b.second; });
+    if (largest == stages.end() || result.load.followed() == 0)
+        return "Nothing was measured.";
+    const Observer &observer = result.observer;
+    std::string cost;
+    if (observer.added_ci95_ns && std::abs(observer.added_ns) < *observer.added_ci95_ns)
+        cost = "tracing does not change that beyond this run's noise";
+    else
+        cost = fmt::format("tracing made the round trip {:.0f} % longer, and {} include that",
+                           observer.added_ratio * 100, means);
+    return fmt::format("The largest stage is {} with {:.0f} % of the round trip; {}.", name_of(largest->first),
+                       largest->second * 100, cost);
 }
 
 std::string to_text(const RrResult &result, const TextStyle &style) {
@@ -251,8 +251,7 @@ std::string to_text(const std::vector<Choice> &choices, const Environment &envir
             choice.used ? painted(choice.used->text(), Tone::good, style) : painted("no hook", Tone::bad, style);
         out += fmt::format(" {:<16} {:<46} {}\n", choice.ladder.name, choice.ladder.purpose, used);
         for (const Attempt &attempt : choice.tried)
-            if (!choice.used || attempt.rung.program != choice.used->program ||
-                attempt.rung.target != choice.used->target)
+            if (!choice.used || attempt.rung.text() != choice.used->text())
                 out +=
                     painted(fmt::format("   {:<28} {}", attempt.rung.text(), attempt.result), Tone::dim, style) + "\n";
     }

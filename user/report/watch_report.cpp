@@ -67,7 +67,14 @@ std::vector<WatchMoment> WatchMoments::moments() const {
 }
 
 std::string to_text(const WatchReport &report, const TextStyle &style) {
-    std::string text = watch_summary(report.totals, report.ended, style) + "\n";
+    std::string text;
+    if (report.lab)
+        text +=
+            painted(fmt::format("vethtrace {}  {}, {} topology  --cmd '{}'  kernel {}", report.environment.tool,
+                                report.lab->mode, report.lab->topology, report.lab->command, report.environment.kernel),
+                    Tone::strong, style) +
+            "\n no ledger: nothing measures the round trips of this load\n";
+    text += watch_summary(report.totals, report.ended, style) + "\n";
     if (!report.moments.empty())
         text += painted(" window  what grew most in it, where most grew", Tone::dim, style) + "\n";
     for (const WatchMoment &moment : report.moments)
@@ -78,7 +85,13 @@ std::string to_text(const WatchReport &report, const TextStyle &style) {
 }
 
 nlohmann::ordered_json to_json(const WatchReport &report) {
-    return final_json(report.totals, report.ended, report.environment);
+    nlohmann::ordered_json json = final_json(report.totals, report.ended, report.environment);
+    if (report.lab)
+        json["lab"] = {{"mode", report.lab->mode},
+                       {"topology", report.lab->topology},
+                       {"cmd", report.lab->command},
+                       {"peer_cmd", report.lab->peer_command}};
+    return json;
 }
 
 } // namespace vethtrace

@@ -42,6 +42,7 @@ struct WatchReport {
     const Environment &environment;
     std::vector<WatchMoment> moments;
     std::vector<std::string> remarks; // what is incomplete, as sentences
+    std::optional<CommandInLab> lab = {};
 };
 
 [[nodiscard]] std::string to_text(const WatchReport &report, const TextStyle &style);

@@ -382,13 +382,7 @@ std::string slow_packet_text(const SlowPacket &packet, const TextStyle &style) {
     return text;
 }
 
-std::string watch_summary(const WatchTotals &totals, const std::string &ended, const TextStyle &style) {
-    std::string text =
-        painted(fmt::format("vethtrace watch  from {}, {} in {} window{}; {}", clock_text(totals.begun()),
-                            duration_text(static_cast<double>(totals.duration_ns())), totals.windows(),
-                            totals.windows() == 1 ? "" : "s", ended),
-                Tone::strong, style) +
-        "\n";
+std::vector<WatchRow> rows_of_all(const WatchTotals &totals) {
     WatchWindow all;
     all.duration_ns = totals.duration_ns();
     std::map<std::tuple<std::string, Flow, Stage>, std::uint64_t> packets;
@@ -402,10 +396,22 @@ std::string watch_summary(const WatchTotals &totals, const std::string &ended, c
     for (WatchRow &row : rows)
         row.rate = static_cast<double>(packets[{row.group, row.flow, row.stage}]) * second /
                    static_cast<double>(std::max<Nanoseconds>(all.duration_ns, 1));
+    return rows;
+}
+
+std::string watch_summary(const WatchTotals &totals, const std::string &ended, const TextStyle &style) {
+    std::string text =
+        painted(fmt::format("vethtrace watch  from {}, {} in {} window{}; {}", clock_text(totals.begun()),
+                            duration_text(static_cast<double>(totals.duration_ns())), totals.windows(),
+                            totals.windows() == 1 ? "" : "s", ended),
+                Tone::strong, style) +
+        "\n";
+    std::vector<WatchRow> rows = rows_of_all(totals);
     if (rows.empty())
         text += " no packets\n";
     else if (style.verbosity >= 0)
         text += fmt::format("{}\n", fmt::join(table(rows, Grouping::container, style), "\n"));
+    WatchWindow all;
     for (const auto &[key, count] : totals.drops())
         all.drops.push_back({std::get<0>(key), std::get<1>(key), std::get<2>(key), std::get<3>(key), count});
     for (const std::string &line : drop_lines(all, style))

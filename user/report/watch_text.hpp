@@ -40,6 +40,9 @@ struct WatchRow {
 // The last of the windows, which are in order, against the one before it.
 [[nodiscard]] std::vector<WatchRow> watch_rows(std::span<const WatchWindow> windows, Grouping grouping, WatchSort sort);
 
+// Those of all windows, with the rates of all packets.
+[[nodiscard]] std::vector<WatchRow> rows_of_all(const WatchTotals &totals);
+
 // Of style.width columns and no more than `rows` lines, without a line end after the last.
 [[nodiscard]] std::vector<std::string> watch_frame(std::span<const WatchWindow> windows,
                                                    const std::vector<Advice> &advice,

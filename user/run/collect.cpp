@@ -2,6 +2,7 @@
 #include "run/collect.hpp"
 
 #include "core/ledger.hpp"
+#include "core/printable.hpp"
 #include "run/environment.hpp"
 
 #include <algorithm>
@@ -156,7 +157,7 @@ std::vector<Timeline> collect_timelines(const Way &way, const Notes &notes) {
                 if (mark.when == 0 || mark.when < begin)
                     continue;
                 timeline.marks.push_back({step.station, mark.when - begin, mark.cpu, mark.pid,
-                                          std::string(mark.comm, strnlen(mark.comm, sizeof(mark.comm))),
+                                          printable({mark.comm, strnlen(mark.comm, sizeof(mark.comm))}),
                                           context_of(mark.softirq)});
             }
         }

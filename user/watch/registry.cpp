@@ -125,14 +125,8 @@ bool Registry::is_gone(std::uint32_t number) const {
     return known == targets_.end() || known->second.gone;
 }
 
-std::vector<std::uint32_t> Registry::forget_gone() {
-    std::vector<std::uint32_t> gone;
-    for (auto known = targets_.begin(); known != targets_.end();) {
-        if (known->second.gone)
-            gone.push_back(known->first);
-        known = known->second.gone ? targets_.erase(known) : std::next(known);
-    }
-    return gone;
+void Registry::forget_gone() {
+    std::erase_if(targets_, [](const auto &entry) { return entry.second.gone; });
 }
 
 std::string Registry::device_name(std::uint32_t number, Station station, std::uint32_t ifindex) const {

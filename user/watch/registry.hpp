@@ -33,7 +33,7 @@ public:
     [[nodiscard]] const Target *target(std::uint32_t number) const;
     [[nodiscard]] bool is_gone(std::uint32_t number) const;
     // Once nothing of those that are gone is wanted any more.
-    std::vector<std::uint32_t> forget_gone();
+    void forget_gone();
 
     [[nodiscard]] std::size_t size() const { return numbers_.size(); }
     // How many of them are connected how; "other": by nothing that is known here.

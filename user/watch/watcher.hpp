@@ -49,6 +49,9 @@ public:
     // Ends the window and begins the next one.
     [[nodiscard]] Result<WatchWindow> next_window();
 
+    // Runs of the programs that the kernel has suppressed so far.
+    [[nodiscard]] std::uint64_t missed() const { return engine_->missed(); }
+
     // Why it follows no more packets, if it has given up by itself.
     [[nodiscard]] const std::optional<std::string> &gave_up() const { return gave_up_; }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "watch/windows.hpp"
 
+#include "core/printable.hpp"
+
 #include <algorithm>
 #include <arpa/inet.h>
 #include <bit>
@@ -78,7 +80,7 @@ SlowPacket to_slow_packet(const journey &journey, const Registry &registry) {
     bool bridged = target != nullptr && target->mode == Mode::bridge;
     for (std::size_t i = 0; i < std::min<std::size_t>(journey.marks, JOURNEY_MARKS); ++i) {
         const packet_mark &mark = journey.at[i];
-        std::string comm(mark.comm, strnlen(mark.comm, sizeof(mark.comm)));
+        std::string comm = printable({mark.comm, strnlen(mark.comm, sizeof(mark.comm))}); // a task names itself
         std::optional<Stage> stage;
         if (i > 0)
             stage = stage_of_hop({journey.at[i - 1].station}, {mark.station}, bridged);
@@ -226,14 +228,22 @@ void Windows::add_books(WatchWindow &into) {
 }
 
 void Windows::forget_gone() {
-    for (std::uint32_t number : registry_.forget_gone()) {
-        for (auto series = before_.begin(); series != before_.end();) {
-            bool is_gone = series->first.key.target == number;
-            if (is_gone)
-                engine_.remove_series(series->first.key);
-            series = is_gone ? before_.erase(series) : std::next(series);
-        }
-    }
+    registry_.forget_gone();
+    // By what is there and not by who has gone just now: a packet that was under way then may still have been counted.
+    auto is_forgotten = [&](std::uint32_t target) { return target != 0 && registry_.target(target) == nullptr; };
+    std::erase_if(before_, [&](const auto &series) {
+        bool forgotten = is_forgotten(series.first.key.target);
+        if (forgotten)
+            engine_.remove_series(series.first.key);
+        return forgotten;
+    });
+    std::erase_if(drops_before_, [&](const auto &drop) {
+        auto key = std::bit_cast<drop_key>(drop.first);
+        bool forgotten = is_forgotten(key.target);
+        if (forgotten)
+            engine_.remove_drop(key);
+        return forgotten;
+    });
 }
 
 } // namespace vethtrace

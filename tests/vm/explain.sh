@@ -1,0 +1,46 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# Run in a guest: what `vethtrace explain` says of each mode, and two witnesses that know nothing of it: the kernel's list
+# of symbols, and its function tracer, which counts calls while 100 requests are sent.
+tracing=/sys/kernel/tracing
+[ -e "$tracing/trace" ] || mount -t tracefs tracefs "$tracing"
+echo 16384 >"$tracing/buffer_size_kb"
+for mode in host veth veth-gro bridge nat netkit ipvlan ipvlan-l3 macvlan; do
+    name=explain.$mode
+    vethtrace lab up --mode "$mode" >"$name.lab" 2>&1 || continue # whose module the kernel then has
+    vethtrace explain "$mode" --json >"$name.json" 2>"$name.err"
+    echo $? >"$name.status"
+
+    # Names without what the compiler put behind them; of the list of symbols, the lines with these.
+    grep -oE '"(function|inlined_into)":"[^"]*"' "$name.json" | cut -d '"' -f 4 | cut -d . -f 1 | sort -u >"$name.names"
+    awk 'NR == FNR { wanted[$1]; next } { split($3, part, ".") } part[1] in wanted { print $2, $3 }' \
+        "$name.names" /proc/kallsyms >"$name.kallsyms"
+
+    # What the tracer can see of them, and how often it did.
+    awk 'NR == FNR { wanted[$2]; next } $1 in wanted { print $1 }' \
+        "$name.kallsyms" "$tracing/available_filter_functions" >"$name.traceable"
+    cat "$name.traceable" >"$tracing/set_ftrace_filter"
+    client=container
+    [ "$mode" != host ] || client=host
+    vethtrace lab exec peer vethtrace rr serve >/dev/null 2>&1 &
+    server=$!
+    sleep 0.2
+    echo function >"$tracing/current_tracer" # which empties the trace
+    echo 1 >"$tracing/tracing_on"
+    vethtrace lab exec "$client" vethtrace rr run 198.18.2.2 -c 100 --warmup 0 -q >"$name.load" 2>&1
+    echo 0 >"$tracing/tracing_on"
+    awk '/<-/ { calls[$(NF - 1)]++ } END { for (name in calls) print calls[name], name }' "$tracing/trace" \
+        >"$name.calls"
+    echo nop >"$tracing/current_tracer"
+    kill "$server"
+    wait "$server"
+    vethtrace lab down
+done
+echo >"$tracing/set_ftrace_filter"
+echo 64 >"$tracing/buffer_size_kb"
+
+# The packets that the host's netfilter sees.
+for mode in veth ipvlan ipvlan-l3; do
+    vethtrace explain "$mode" --live -c 50 --json >"explain.$mode.live.json" 2>"explain.$mode.live.err"
+done
+exit 0

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "export/metrics_text.hpp"
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+#include <sstream>
+#include <utility>
+
+namespace vethtrace {
+
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+using Labels = std::vector<ClientMetric::Label>;
+
+constexpr double ns_per_second = 1e9;
+
+double seconds(Nanoseconds ns) {
+    return static_cast<double>(ns) / ns_per_second;
+}
+
+// The families in the order in which they are told.
+class Families {
+public:
+    // One more metric of the family that was begun last.
+    void add(Labels labels, double value) {
+        ClientMetric &metric = all_.back().metric.emplace_back();
+        metric.label = std::move(labels);
+        if (all_.back().type == MetricType::Counter)
+            metric.counter.value = value;
+        else
+            metric.gauge.value = value;
+    }
+    void add(Labels labels, const OctaveHistogram &times) {
+        ClientMetric &metric = all_.back().metric.emplace_back();
+        metric.label = std::move(labels);
+        metric.histogram.sample_count = times.count();
+        metric.histogram.sample_sum = seconds(times.sum());
+        std::size_t index = 0;
+        for (std::uint64_t count : times.cumulated())
+            metric.histogram.bucket.push_back({count, seconds(OctaveHistogram::bound(index++))});
+    }
+
+    void begin(MetricType type, std::string name, std::string help) {
+        all_.push_back({"vethtrace_" + std::move(name), std::move(help), type, {}});
+    }
+    void counter(std::string name, std::string help, std::uint64_t value) {
+        begin(MetricType::Counter, std::move(name), std::move(help));
+        add({}, static_cast<double>(value));
+    }
+    void gauge(std::string name, std::string help, double value) {
+        begin(MetricType::Gauge, std::move(name), std::move(help));
+        add({}, value);
+    }
+
+    [[nodiscard]] std::string text() const {
+        std::ostringstream out;
+        prometheus::TextSerializer().Serialize(out, all_);
+        return std::move(out).str();
+    }
+
+private:
+    std::vector<MetricFamily> all_;
+};
+
+template<typename What>
+Labels labels_of(const What &what) {
+    return {{"container", what.container}, {"mode", what.mode}, {"direction", std::string(name_of(what.flow))}};
+}
+
+void add_packets(const Exposition &exposition, Families &families) {
+    families.begin(MetricType::Histogram, "hop_latency_seconds",
+                   "Time that packets spent in a stage of their way, of all packets: with sampling each one that was "
+                   "followed counts for as many as it stands for.");
+    for (const auto &[hop, times] : exposition.hops()) {
+        Labels labels = labels_of(hop);
+        labels.push_back({"stage", std::string(name_of(hop.stage))});
+        families.add(std::move(labels), times);
+    }
+    families.begin(MetricType::Counter, "dropped_packets_total",
+                   "Packets that the kernel dropped, by its reason and the station that saw them last; counted as in "
+                   "vethtrace_hop_latency_seconds.");
+    for (const auto &[drop, count] : exposition.drops()) {
+        Labels labels = labels_of(drop);
+        labels.push_back({"station", drop.station});
+        labels.push_back({"reason", drop.reason});
+        families.add(std::move(labels), static_cast<double>(count));
+    }
+}
+
+void add_targets(const Exposition &exposition, Families &families) {
+    families.begin(MetricType::Gauge, "target_info", "What a name in the label container stands for.");
+    for (const Target &target : exposition.targets())
+        families.add({{"container", target.name},
+                      {"kind", std::string(name_of(target.kind))},
+                      {"runtime", target.runtime},
+                      {"container_id", target.container_id},
+                      {"pod", target.pod},
+                      {"netns", std::to_string(target.netns)},
+                      {"mode", target.mode ? std::string(name_of(*target.mode)) : "other"}},
+                     1);
+    families.begin(MetricType::Gauge, "targets", "Targets that are here now, by how they are connected.");
+    for (const auto &[mode, count] : exposition.node().modes)
+        families.add({{"mode", mode}}, static_cast<double>(count));
+    families.gauge("unnamed_containers", "Containers that lately had packets, counted as container=\"other\".",
+                   static_cast<double>(exposition.nameless()));
+    families.gauge("max_series", "So many series are exposed at most.", static_cast<double>(exposition.most_series()));
+}
+
+// These are of the packets that were followed, unscaled: so they must balance to the last packet.
+void add_books(const NodeFigures &node, Families &families) {
+    const WatchConservation &books = node.conservation;
+    families.counter("followed_packets_entered_total", "Packets that were followed from their first device on.",
+                     books.entered);
+    families.begin(MetricType::Counter, "followed_packets_ended_total", "How the packets ended that were followed.");
+    for (const auto &[how, count] :
+         std::initializer_list<std::pair<const char *, std::uint64_t>>{{"completed", books.completed},
+                                                                       {"dropped", books.dropped},
+                                                                       {"merged", books.merged},
+                                                                       {"segmented", books.segmented},
+                                                                       {"consumed", books.consumed},
+                                                                       {"stale", books.stale},
+                                                                       {"evicted", books.evicted}})
+        families.add({{"how", how}}, static_cast<double>(count));
+    families.gauge("followed_packets_in_flight", "Packets that are followed and have not ended.",
+                   static_cast<double>(books.in_flight));
+    families.gauge("books_balanced", "1 if all that entered has ended or is in flight, within one in 1,000.",
+                   books.balanced() ? 1 : 0);
+    families.counter("crowded_out_packets_total", "Packets that could not be followed: too many were in flight.",
+                     books.crowded_out);
+    families.counter("followed_hops_total", "Hops that were measured, each counted once.", node.followed_hops);
+    families.counter("unplaced_hops_total", "Hops and drops that found no place in the kernel's tables.",
+                     node.series_dropped);
+}
+
+void add_cost(const NodeFigures &node, const ExporterState &state, Families &families) {
+    families.gauge("watching", "1 while packets are followed; 0 once it has given up because it cost too much.",
+                   state.watching ? 1 : 0);
+    families.gauge("sample_ratio", "The part of all packets that is followed.", 1.0 / node.sample);
+    families.gauge("overhead_ratio", "The part of its time that the busiest CPU spent in tracing, in the last window.",
+                   node.overhead);
+    families.gauge("overhead_limit_ratio", "What it may be at most: fewer packets are followed before it is more.",
+                   state.max_overhead);
+    families.begin(MetricType::Counter, "overhead_seconds_total", "Time that the busiest CPU spent in tracing.");
+    families.add({}, node.overhead_ns / ns_per_second);
+    families.counter("missed_events_total", "Runs of tracing programs that the kernel suppressed.", state.missed);
+    families.begin(MetricType::Counter, "cpu_seconds_total", "CPU time of the exporter's process.");
+    families.add({}, state.cost.cpu_seconds);
+    families.gauge("resident_memory_bytes", "Memory of the exporter's process.",
+                   static_cast<double>(state.resident_bytes));
+    families.gauge("open_fds", "Descriptors that the exporter's process has open.",
+                   static_cast<double>(state.cost.descriptors));
+    families.counter("windows_total", "Windows of time that were gathered.", node.windows);
+    families.begin(MetricType::Gauge, "last_window_timestamp_seconds", "When the last window ended.");
+    families.add({}, std::chrono::duration<double>(node.last_window.time_since_epoch()).count());
+    families.counter("failed_looks_total", "Times that looking for containers has failed.", state.failed_looks);
+    families.begin(MetricType::Counter, "http_answers_total", "Answers to HTTP requests, by status.");
+    for (const auto &[status, count] : state.answers)
+        families.add({{"status", std::to_string(status)}}, static_cast<double>(count));
+    families.counter("http_cut_connections_total", "Connections that were ended because they were slow, or too many.",
+                     state.cut_connections);
+}
+
+void add_net_rx(const NodeFigures &node, Families &families) {
+    families.counter("net_rx_runs_total", "NET_RX runs that received a packet that is followed.",
+                     node.net_rx.net_rx_runs);
+    families.counter("net_rx_ksoftirqd_runs_total", "Those of them that were left to ksoftirqd.",
+                     node.net_rx.ksoftirqd_runs);
+    families.counter("net_rx_packets_total", "Packets that NET_RX processed, of the whole node.", node.net_rx.packets);
+    families.counter("net_rx_time_squeezed_total", "NET_RX runs that stopped with packets left, of the whole node.",
+                     node.net_rx.time_squeezed);
+    families.counter("net_rx_backlog_dropped_total", "Packets that found a CPU's backlog full, of the whole node.",
+                     node.net_rx.backlog_dropped);
+}
+
+} // namespace
+
+std::string metrics_text(const Exposition &exposition, const ExporterState &state) {
+    Families families;
+    families.begin(MetricType::Gauge, "build_info", "1; the labels tell what this is.");
+    families.add({{"version", state.version}, {"libbpf", state.libbpf}, {"kernel", state.kernel}}, 1);
+    add_targets(exposition, families);
+    add_packets(exposition, families);
+    add_books(exposition.node(), families);
+    add_net_rx(exposition.node(), families);
+    add_cost(exposition.node(), state, families);
+    return families.text();
+}
+
+} // namespace vethtrace

@@ -141,16 +141,51 @@ Names offered_by_bash(const Script &script, const Words &words) {
     return names;
 }
 
-Names offered_by_fish(const Script &script, const std::string &typed) {
-    test::Finished finished =
-        test::run({"fish", "--no-config", "-c", "source $argv[1]; complete -C $argv[2]", script.path(), typed});
+using Offers = std::map<std::string, Names>;
+
+// What a shell answers: below each line "= TYPED", what it offers for that.
+Offers read_offers(const Words &line) {
+    test::Finished finished = test::run(line);
     EXPECT_EQ(finished.status, 0) << finished.err;
     EXPECT_EQ(finished.err, "");
-    std::istringstream lines(finished.out);
-    Names names;
-    for (std::string name; std::getline(lines, name);)
-        names.insert(name.substr(0, name.find('\t')));
-    return names;
+    Offers offers;
+    Names *names = nullptr;
+    std::istringstream answers(finished.out);
+    for (std::string answer; std::getline(answers, answer);)
+        if (answer.starts_with("= "))
+            names = &offers[answer.substr(2)];
+        else if (names != nullptr)
+            names->insert(answer.substr(0, answer.find('\t')));
+    return offers;
+}
+
+Words typed_in(const Offers &offers) {
+    Words lines;
+    for (const auto &[line, names] : offers)
+        lines.push_back(line);
+    return lines;
+}
+
+// In one session each, since starting is what takes time.
+Offers offered_by_fish(const Script &script, const Words &typed) {
+    Words line = {"fish", "--no-config", "-c",
+                  "source $argv[1]; for line in $argv[2..]; echo = $line; complete -C $line; end", script.path()};
+    line.insert(line.end(), typed.begin(), typed.end());
+    return read_offers(line);
+}
+
+Offers offered_by_zsh(const Script &script, const Words &typed) {
+    Words line = {"zsh", "-f", VETHTRACE_ZSH_COMPLETION, script.path()};
+    line.insert(line.end(), typed.begin(), typed.end());
+    return read_offers(line);
+}
+
+// What is to be offered for a few lines with values, by any shell.
+Offers values_expected() {
+    return {{"vethtrace --mode ipv", {"ipvlan", "ipvlan-l3"}},
+            {"vethtrace compare host mac", {"macvlan"}},
+            {"vethtrace watch --by c", {"container", "cpu"}},
+            {"vethtrace lab exec pe", {"peer"}}};
 }
 
 TEST(DocumentedOptions, AreFoundInTheHelpOfEveryCommand) {
@@ -236,62 +271,35 @@ TEST(Completion, OfBashOffersFilesWhereFilesAreMeant) {
     EXPECT_EQ(offered_by_bash(script, {"-o", begun}), Names({script.path()}));
 }
 
-TEST(Completion, OfFishOffersEveryOptionAndCommandAndNoOther) {
+TEST(Completion, OfFishOffersEveryOptionCommandAndValueAndNoOther) {
     Script script("fish");
+    Offers expected = values_expected();
     for (const Words &path : all_commands()) {
         std::string help = help_of(path);
-        Names offered = offered_by_fish(script, title_of(path) + " -");
-        offered.merge(offered_by_fish(script, title_of(path) + " --"));
-        EXPECT_EQ(offered, options_in_help(help)) << title_of(path);
-        Words commands = listed_below("Subcommands:", help);
-        if (!commands.empty()) {
-            EXPECT_EQ(offered_by_fish(script, title_of(path) + " "), Names(commands.begin(), commands.end()));
-        }
-    }
-}
-
-TEST(Completion, OfFishKnowsValues) {
-    Script script("fish");
-    EXPECT_EQ(offered_by_fish(script, "vethtrace --mode ipv"), Names({"ipvlan", "ipvlan-l3"}));
-    EXPECT_EQ(offered_by_fish(script, "vethtrace compare host mac"), Names({"macvlan"}));
-    EXPECT_EQ(offered_by_fish(script, "vethtrace watch --by c"), Names({"container", "cpu"}));
-    EXPECT_EQ(offered_by_fish(script, "vethtrace lab exec pe"), Names({"peer"}));
-}
-
-// What zsh offers for each line; in one session, since starting its completion is what takes time.
-std::map<std::string, Names> offered_by_zsh(const Script &script, const Words &lines) {
-    Words line = {"zsh", "-f", VETHTRACE_ZSH_COMPLETION, script.path()};
-    line.insert(line.end(), lines.begin(), lines.end());
-    test::Finished finished = test::run(line);
-    EXPECT_EQ(finished.status, 0) << finished.err;
-    std::map<std::string, Names> offered;
-    Names *names = nullptr;
-    std::istringstream answers(finished.out);
-    for (std::string name; std::getline(answers, name);)
-        if (name.starts_with("= "))
-            names = &offered[name.substr(2)];
-        else if (names != nullptr)
-            names->insert(name);
-    return offered;
-}
-
-TEST(Completion, OfZshOffersEveryOptionAndCommandAndNoOther) {
-    Script script("zsh");
-    std::map<std::string, Names> expected;
-    Words lines;
-    for (const Words &path : all_commands()) {
-        std::string help = help_of(path);
-        expected[title_of(path) + " -"] = options_in_help(help);
         Words commands = listed_below("Subcommands:", help);
         if (!commands.empty())
             expected[title_of(path) + " "] = Names(commands.begin(), commands.end());
+        for (const std::string &name : options_in_help(help)) {
+            // After one dash it offers the short ones too, after two only the long ones.
+            expected[title_of(path) + " -"].insert(name);
+            if (name.starts_with("--"))
+                expected[title_of(path) + " --"].insert(name);
+        }
     }
-    expected["vethtrace --mode ipv"] = {"ipvlan", "ipvlan-l3"};
-    expected["vethtrace compare host mac"] = {"macvlan"};
-    expected["vethtrace lab exec pe"] = {"peer"};
-    for (const auto &[line, names] : expected)
-        lines.push_back(line);
-    EXPECT_EQ(offered_by_zsh(script, lines), expected);
+    EXPECT_EQ(offered_by_fish(script, typed_in(expected)), expected);
+}
+
+TEST(Completion, OfZshOffersEveryOptionCommandAndValueAndNoOther) {
+    Script script("zsh");
+    Offers expected = values_expected();
+    for (const Words &path : all_commands()) {
+        std::string help = help_of(path);
+        Words commands = listed_below("Subcommands:", help);
+        if (!commands.empty())
+            expected[title_of(path) + " "] = Names(commands.begin(), commands.end());
+        expected[title_of(path) + " -"] = options_in_help(help);
+    }
+    EXPECT_EQ(offered_by_zsh(script, typed_in(expected)), expected);
 }
 
 } // namespace

@@ -6,6 +6,9 @@
 #include "input/recording.hpp"
 #include "input/stored.hpp"
 #include "input/target.hpp"
+#include "page/page.hpp"
+#include "report/csv.hpp"
+#include "report/folded.hpp"
 #include "report/json.hpp"
 #include "report/text.hpp"
 #include "report/watch_json.hpp"
@@ -29,9 +32,55 @@ bool is_plain(std::string_view text) {
     return text.find('\033') == std::string_view::npos && text.find('\0') == std::string_view::npos;
 }
 
+// Whatever stands in a result, its page has as many scripts and styles as the program gives it, and nothing else runs.
+void require_inert(const std::string &page) {
+    auto count = [&](std::string_view part) {
+        std::size_t found = 0;
+        for (std::size_t at = page.find(part); at != std::string::npos; at = page.find(part, at + 1))
+            ++found;
+        return found;
+    };
+    std::size_t scripts = count("<script");
+    require((scripts == 5 || scripts == 2) && count("</script>") == scripts);
+    require(count("<style") == 1 && count("<!--") == 0 && is_plain(page));
+}
+
+// Each line of a table has as many cells; text that is quoted may hold anything.
+void require_even(const std::string &csv) {
+    std::size_t columns = 0;
+    std::size_t cells = 1;
+    bool quoted = false;
+    for (char letter : csv) {
+        quoted = quoted != (letter == '"');
+        cells += !quoted && letter == ',' ? 1 : 0;
+        if (quoted || letter != '\n')
+            continue;
+        require(columns == 0 || cells == columns);
+        columns = cells;
+        cells = 1;
+    }
+}
+
 // What was accepted can be shown, and comes back from the file that it would be written to as it is.
+void measured(const Stored &result) {
+    TextStyle wide;
+    wide.width = 200;
+    wide.verbosity = 1;
+    auto json = [](const auto &which) { return to_text(to_json(which), false); };
+    std::string once = std::visit(json, result);
+    Result<Stored> again = parse_stored("fuzz", once);
+    require(again.has_value());
+    std::visit([](const auto &which) { require(to_folded(which).find('\0') == std::string::npos); }, result);
+    Result<DiffResult> nothing = diff({"before", result}, {"after", *again}, {.threshold = 0.01, .allowed = 0.05});
+    require(nothing.has_value() && is_plain(to_text(*nothing, wide)));
+    require_inert(to_page(*nothing));
+    Result<AnyResult> read = parse_any("fuzz", to_text(to_json(*nothing), false));
+    require(read.has_value() && std::holds_alternative<DiffResult>(*read));
+    require(std::visit(json, *again) == once);
+}
+
 void stored(std::string_view text) {
-    Result<Stored> result = parse_stored("fuzz", text);
+    Result<AnyResult> result = parse_any("fuzz", text);
     if (!result) {
         require(is_plain(result.error().text()));
         return;
@@ -39,17 +88,25 @@ void stored(std::string_view text) {
     TextStyle wide;
     wide.width = 200;
     wide.verbosity = 1;
-    std::string once = std::visit(
-        [&](const auto &which) {
-            require(is_plain(to_text(which, wide)));
-            return to_text(to_json(which), false);
-        },
-        *result);
-    Result<Stored> again = parse_stored("fuzz", once);
-    require(again.has_value());
-    Result<DiffResult> nothing = diff({"before", *result}, {"after", *again}, {.threshold = 0.01, .allowed = 0.05});
-    require(nothing.has_value() && is_plain(to_text(*nothing, wide)) && !to_text(to_json(*nothing), false).empty());
-    require(std::visit([](const auto &which) { return to_text(to_json(which), false); }, *again) == once);
+    auto show = [&](const auto &...which) {
+        require(is_plain(to_text(which..., wide)));
+        require_inert(to_page(which...));
+        require_even(to_csv(which...));
+        require(parse_any("fuzz", to_text(to_json(which...), false)).has_value());
+    };
+    if (const auto *features = std::get_if<StoredFeatures>(&*result))
+        return show(features->choices, features->environment);
+    if (const auto *changes = std::get_if<DiffResult>(&*result))
+        return show(*changes);
+    if (const auto *between = std::get_if<RrResult>(&*result))
+        return show(*between);
+    if (const auto *run = std::get_if<RunResult>(&*result)) {
+        show(*run);
+        measured(*run);
+    } else if (const auto *comparison = std::get_if<CompareResult>(&*result)) {
+        show(*comparison);
+        measured(*comparison);
+    }
 }
 
 // The same of a recording: each window can be shown, and is written as it was read.
@@ -57,6 +114,8 @@ void recording(std::string_view text) {
     TextStyle narrow;
     narrow.width = 60;
     WatchMoments moments(3);
+    WatchHistory history(4);
+    std::string csv = watch_csv_heading();
     std::string once;
     std::vector<WatchWindow> windows;
     auto take = [&](const WatchWindow &window) {
@@ -67,13 +126,21 @@ void recording(std::string_view text) {
             require(is_plain(line));
         require(is_plain(watch_lines(windows, advice, "", narrow)));
         moments.add(window);
+        history.add(window, advice);
+        csv += to_csv(window);
     };
     Result<WatchRecording> read =
         WatchRecording::read("fuzz", std::make_unique<std::istringstream>(std::string(text)), take);
     if (!read)
         return require(is_plain(read.error().text()));
-    WatchReport report{read->totals(), read->ended(), read->environment(), moments.moments(), read->remarks()};
+    WatchReport report{read->totals(),    read->ended(),   read->environment(),
+                       moments.moments(), read->remarks(), read->lab()};
     require(is_plain(to_text(report, narrow)) && !to_json(report).dump().empty());
+    require_inert(to_page(report, history));
+    require_even(csv + to_csv(read->totals()));
+    require(history.points().size() <= 4 && to_folded(read->totals()).find('\0') == std::string::npos);
+    if (windows.empty())
+        return; // nothing but the line that sums up
     std::string twice;
     Result<WatchRecording> again =
         WatchRecording::read("fuzz", std::make_unique<std::istringstream>(once), [&](const WatchWindow &window) {

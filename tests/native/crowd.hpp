@@ -37,15 +37,15 @@ public:
         std::string links;
         for (int i = 0; i < containers; ++i) {
             spaces += fmt::format("netns add {}\n", container(i));
-            links += fmt::format("link add v{0} type veth peer name eth0 netns {1}\nlink set v{0} up\n"
-                                 "route add {2}/32 dev v{0}\n",
-                                 i, container(i), address(i));
+            // Nobody asks for link addresses, so all have the same.
+            links += fmt::format("link add v{0} address {3} type veth peer name eth0 address {3} netns {1}\n"
+                                 "link set v{0} arp off up\nroute add {2}/32 dev v{0}\n",
+                                 i, container(i), address(i), "02:00:00:00:00:01");
         }
         batch("ip -batch", spaces);
-        // No packets of their own accord; and the host answers for everybody, so no ARP goes to all.
+        // No packets of their own accord.
         EXPECT_EQ(run({"ip", "netns", "exec", host(), "sh", "-c",
                        "ip link set lo up; echo 1 >/proc/sys/net/ipv4/ip_forward; "
-                       "echo 1 >/proc/sys/net/ipv4/conf/default/proxy_arp; "
                        "echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6 || true"})
                       .status,
                   0);
@@ -111,7 +111,7 @@ private:
             ASSERT_EQ(ioctl(socket.get(), SIOCSIFADDR, &device), 0) << std::strerror(errno);
             inet_pton(AF_INET, "255.255.0.0", &reinterpret_cast<sockaddr_in *>(&device.ifr_addr)->sin_addr);
             ASSERT_EQ(ioctl(socket.get(), SIOCSIFNETMASK, &device), 0) << std::strerror(errno);
-            device.ifr_flags = IFF_UP | IFF_RUNNING;
+            device.ifr_flags = IFF_UP | IFF_RUNNING | IFF_NOARP;
             ASSERT_EQ(ioctl(socket.get(), SIOCSIFFLAGS, &device), 0) << std::strerror(errno);
             timeval patience = {.tv_sec = 5, .tv_usec = 0};
             ASSERT_EQ(setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);

@@ -31,18 +31,21 @@ protected:
         node_.emplace(2);
         fs::create_directories(directory_);
         // What a kubelet does by itself. This podman does not know hostPID.
-        std::ofstream(directory_ / "containers.conf") << "[containers]\n"
-                                                         "default_ulimits = [\"nofile=1024:1024\", \"nproc=1000:1000\"]\n"
-                                                         "pids_limit = 0\n"
-                                                         "pidns = \"host\"\n"
-                                                         "[engine]\n"
-                                                         "cgroup_manager = \"cgroupfs\"\n"
-                                                         "runtime = \"runc\"\n";
+        std::ofstream(directory_ / "containers.conf") << R"(
+            [containers]
+            default_ulimits = ["nofile=1024:1024", "nproc=1000:1000"]
+            pids_limit = 0
+            pidns = "host"
+            [engine]
+            cgroup_manager = "cgroupfs"
+            runtime = "runc"
+        )";
     }
     void TearDown() override {
-        if (pod_.empty())
+        if (!node_)
             return;
-        (void)podman({"kube", "down", pod_});
+        if (!pod_.empty())
+            (void)podman({"kube", "down", pod_});
         (void)podman({"rmi", "--force", image_});
         (void)run({"sh", "-c", "rmdir " + cgroup_});
         fs::remove_all(directory_);
@@ -64,8 +67,8 @@ protected:
         ASSERT_EQ(built.status, 0) << built.err;
     }
 
-    // The pod as the DaemonSet has it, but for what this podman cannot do: an argument with the node's address, a port that
-    // is the host's, and probes without a shell. containerd's files are the test's own.
+    // The pod as the DaemonSet has it, but for what this podman cannot do: an argument with the node's address, a port
+    // that is the host's, and probes without a shell. containerd's files are the test's own.
     void start_pod() {
         YAML::Node pod = manifest("kubernetes/daemonset.yaml")["spec"]["template"];
         pod["apiVersion"] = "v1";
@@ -103,7 +106,7 @@ protected:
             << R"({"annotations": {"io.kubernetes.cri.container-type": "container",
                   "io.kubernetes.cri.container-name": "api", "io.kubernetes.cri.sandbox-name": "api-7f",
                   "io.kubernetes.cri.sandbox-namespace": "shop"}})";
-        Node::run_script("mkdir " + cgroup_);
+        Node::run_script("mkdir -p " + cgroup_);
         return std::make_unique<Process>(
             std::vector<std::string>{"sh", "-c",
                                      fmt::format("echo $$ >{}/cgroup.procs && exec ip netns exec {} {} rr serve",

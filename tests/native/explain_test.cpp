@@ -94,7 +94,8 @@ TEST_F(ExplainNative, TakesTheTimesOfAStoredRun) {
     std::filesystem::remove(file);
 }
 
-// A routed container's packets pass the host's netfilter, all of them; a macvlan's do not, none of them.
+// A routed container's packets pass the host's netfilter, all of them; a macvlan's do not, none of them. A busy machine
+// loses a packet now and then, before the host has it or behind.
 TEST_F(ExplainNative, CountsWhatTheHostsNetfilterSees) {
     Finished finished = vethtrace({"explain", "veth", "macvlan", "--live", "--json"});
     ASSERT_TRUE(finished.status == 0 || finished.status == 3) << finished.err; // a busy machine's run may be invalid
@@ -108,7 +109,8 @@ TEST_F(ExplainNative, CountsWhatTheHostsNetfilterSees) {
         EXPECT_GE(count["client"]["sent"], 100) << "a packet for each transaction, and the handshake";
         EXPECT_GE(count["client"]["received"], 100);
     }
-    EXPECT_EQ(veth["seen_by_host"], veth["client"]);
+    for (const char *way : {"sent", "received"})
+        EXPECT_NEAR(veth["seen_by_host"][way].get<double>(), veth["client"][way].get<double>(), 2) << veth;
     EXPECT_EQ(macvlan["seen_by_host"]["sent"], 0);
     EXPECT_EQ(macvlan["seen_by_host"]["received"], 0);
     for (const auto &hook : veth["hooks_of_host"]) {

@@ -146,7 +146,10 @@ TEST(OthersAsCsv, HaveAsManyCellsInEachLine) {
     DiffResult diff;
     Delta delta;
     delta.mode = "veth in b.json";
-    delta.stages.push_back({Stage::backlog, 500.0, std::nullopt, 2, 0, {.mean = 500, .half_width = 20.0}, 0.01, true});
+    Difference change;
+    change.mean = 500;
+    change.half_width = 20;
+    delta.stages.push_back({Stage::backlog, 500.0, std::nullopt, 2, 0, change, 0.01, true});
     diff.deltas = {delta};
     lines = parse(to_csv(diff));
     ASSERT_EQ(lines.size(), 5);

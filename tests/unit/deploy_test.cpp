@@ -217,8 +217,8 @@ TEST(DaemonSet, MountsNothingOfTheNodeBySurprise) {
     const std::vector<std::string> sockets = {"/run/docker.sock", "/run/containerd/containerd.sock",
                                               "/run/crio/crio.sock", "/run/podman/podman.sock",
                                               "/run/cri-dockerd.sock"};
-    for (const char *name :
-         {"kubernetes/daemonset.yaml", "kubernetes/runtimes/docker/names.yaml", "kubernetes/runtimes/cri-o/names.yaml"}) {
+    for (const char *name : {"kubernetes/daemonset.yaml", "kubernetes/runtimes/docker/names.yaml",
+                             "kubernetes/runtimes/cri-o/names.yaml"}) {
         YAML::Node daemon_set = manifest(name);
         std::map<std::string, std::string> node_paths;
         for (const YAML::Node &volume : daemon_set["spec"]["template"]["spec"]["volumes"])

@@ -200,8 +200,8 @@ TEST(PageOfARun, LetsNoTextOfTheResultBecomeMarkup) {
     RunResult result = small_result();
     result.environment.kernel = result.environment.tool = markup;
     result.environment.cpu_model = markup;
-    result.environment.mitigations = {{markup, markup}};
-    result.environment.network = NetworkSettings{markup, markup, {{markup, markup}}};
+    result.environment.mitigations.emplace().emplace(markup, markup);
+    result.environment.network = NetworkSettings{markup, markup, {{markup, markup, true, true, true}}};
     result.warnings = {markup};
     result.conservation.dropped = {{markup, 3}};
     result.conservation.not_followed = {{markup, 3}};

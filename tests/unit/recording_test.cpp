@@ -76,6 +76,21 @@ TEST(Recording, WithoutAnEndIsReadAsFarAsItGoes) {
     EXPECT_NE(recording->remarks().front().find("had 2 windows, and 1 of them"), std::string::npos);
 }
 
+TEST(Recording, MayBeNothingButTheLineThatSumsUp) {
+    nlohmann::ordered_json end = nlohmann::ordered_json::parse(end_of(2));
+    end["lab"] = {{"mode", "veth"}, {"topology", "wire"}, {"cmd", "iperf3 -c x"}, {"peer_cmd", ""}};
+    Result<WatchRecording> recording = read(end.dump() + "\n");
+    ASSERT_TRUE(recording) << recording.error().text();
+    EXPECT_EQ(recording->size(), 0);
+    ASSERT_TRUE(recording->lab());
+    EXPECT_EQ(recording->lab()->command, "iperf3 -c x");
+    // It says what it said.
+    nlohmann::ordered_json again = final_json(recording->totals(), recording->ended(), recording->environment());
+    again["lab"] = end["lab"];
+    EXPECT_EQ(again, end);
+    EXPECT_NE(reason(end.dump() + "\n" + line_of(window_of(1))).find("comes after"), std::string::npos);
+}
+
 TEST(Recording, ThatIsNotWhatItShouldBeIsRefusedWithItsLine) {
     auto with = [](const std::string &pointer, const nlohmann::ordered_json &value) {
         nlohmann::ordered_json json = to_json(window_of(2), {});
@@ -85,7 +100,6 @@ TEST(Recording, ThatIsNotWhatItShouldBeIsRefusedWithItsLine) {
     const std::vector<std::pair<std::string, std::string>> wrong = {
         {"", "has no window"},
         {"\n", "rec:1: is empty"},
-        {end_of(0), "has no window"},
         {line_of(window_of(1)).substr(0, 50), "rec:1"},
         {line_of(window_of(1)) + "{\n" + line_of(window_of(2)), "rec:2"},
         {line_of(window_of(2)) + line_of(window_of(1)), "number is not above"},

@@ -5,7 +5,7 @@
 tracing=/sys/kernel/tracing
 [ -e "$tracing/trace" ] || mount -t tracefs tracefs "$tracing"
 echo 16384 >"$tracing/buffer_size_kb"
-for mode in host veth veth-gro bridge nat netkit ipvlan ipvlan-l3 macvlan; do
+for mode in veth veth-gro nat ipvlan ipvlan-l3; do
     name=explain.$mode
     vethtrace lab up --mode "$mode" >"$name.lab" 2>&1 || continue # whose module the kernel then has
     vethtrace explain "$mode" --json >"$name.json" 2>"$name.err"
@@ -20,14 +20,12 @@ for mode in host veth veth-gro bridge nat netkit ipvlan ipvlan-l3 macvlan; do
     awk 'NR == FNR { wanted[$2]; next } $1 in wanted { print $1 }' \
         "$name.kallsyms" "$tracing/available_filter_functions" >"$name.traceable"
     cat "$name.traceable" >"$tracing/set_ftrace_filter"
-    client=container
-    [ "$mode" != host ] || client=host
     vethtrace lab exec peer vethtrace rr serve >/dev/null 2>&1 &
     server=$!
     sleep 0.2
     echo function >"$tracing/current_tracer" # which empties the trace
     echo 1 >"$tracing/tracing_on"
-    vethtrace lab exec "$client" vethtrace rr run 198.18.2.2 -c 100 --warmup 0 -q >"$name.load" 2>&1
+    vethtrace lab exec container vethtrace rr run 198.18.2.2 -c 100 --warmup 0 -q >"$name.load" 2>&1
     echo 0 >"$tracing/tracing_on"
     awk '/<-/ { calls[$(NF - 1)]++ } END { for (name in calls) print calls[name], name }' "$tracing/trace" \
         >"$name.calls"
@@ -40,7 +38,7 @@ echo >"$tracing/set_ftrace_filter"
 echo 64 >"$tracing/buffer_size_kb"
 
 # The packets that the host's netfilter sees.
-for mode in veth ipvlan ipvlan-l3; do
+for mode in ipvlan ipvlan-l3; do
     vethtrace explain "$mode" --live -c 50 --json >"explain.$mode.live.json" 2>"explain.$mode.live.err"
 done
 exit 0

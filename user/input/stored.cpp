@@ -278,8 +278,14 @@ Result<std::string_view> schema_of(const std::string &name, const Json &json) {
             return fail(name, fmt::format("is of schema {}, and this vethtrace reads {}", found, known),
                         "a vethtrace of the same version as the one that wrote it can read it");
     }
-    return fail(name, fmt::format("is of schema {}, and one of {} was expected", found, fmt::join(any_schemas, ", ")),
-                rewrite_hint);
+    std::string reason =
+        fmt::format("is of schema {}, and one of {} was expected", found, fmt::join(any_schemas, ", "));
+    if (found.starts_with("vethtrace.explain/"))
+        return fail(name, reason,
+                    "it follows from the kernel alone: `vethtrace explain` makes it anew, with --html too");
+    if (found.starts_with("vethtrace.packet/"))
+        return fail(name, reason, "packets on their own belong to a recording: `vethtrace watch --record FILE`");
+    return fail(name, reason, rewrite_hint);
 }
 
 Result<std::string> read_file(const std::string &path) {

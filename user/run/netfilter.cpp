@@ -12,19 +12,29 @@ namespace vethtrace {
 
 namespace {
 
-// Once nothing is added any more: the end of a connection takes a moment.
-Result<std::vector<CountingRules::Count>> read_settled(const CountingRules &rules) {
-    constexpr int tries = 50;
-    constexpr std::chrono::milliseconds pause(20);
-    Result<std::vector<CountingRules::Count>> before = rules.read();
-    for (int i = 0; i < tries && before; ++i) {
+using Counts = std::vector<CountingRules::Count>;
+
+struct Reading {
+    Counts client;
+    Counts host;
+};
+
+// Both at a time when no packet is under way: the end of a connection, and its last acknowledgements, take a while.
+Result<Reading> read_settled(const CountingRules &client, const CountingRules &host) {
+    constexpr int tries = 40;
+    constexpr std::chrono::milliseconds pause(50);
+    for (int i = 0; i < tries; ++i) {
+        Result<Counts> before = client.read();
         std::this_thread::sleep_for(pause);
-        Result<std::vector<CountingRules::Count>> now = rules.read();
-        if (!now || *now == *before)
-            return now;
-        before = std::move(now);
+        Result<Counts> at_host = host.read();
+        Result<Counts> after = client.read();
+        for (const Result<Counts> *read : {&before, &at_host, &after})
+            if (!*read)
+                return tl::unexpected(read->error());
+        if (*before == *after)
+            return Reading{std::move(*after), std::move(*at_host)};
     }
-    return before;
+    return fail("nftables (counting rules)", "packets do not cease to come after the connection was closed");
 }
 
 } // namespace
@@ -51,21 +61,18 @@ Result<NetfilterCount> count_netfilter(Mode mode, Topology topology, const LoadO
     if (!rr)
         return tl::unexpected(rr.error());
     Result<StretchResult> ran = (*rr)->run({0, transactions});
-    rr->reset(); // closes the connection: no packet comes after
+    rr->reset(); // closes the connection
     if (!ran)
         return tl::unexpected(ran.error());
 
     NetfilterCount result;
     result.transactions = ran->rtt.count();
-    Result<std::vector<CountingRules::Count>> at_client = read_settled(container ? *container : *host);
-    Result<std::vector<CountingRules::Count>> at_host = host->read();
-    if (!at_host)
-        return tl::unexpected(at_host.error());
-    if (!at_client)
-        return tl::unexpected(at_client.error());
-    for (const CountingRules::Count &count : *at_host)
+    Result<Reading> reading = read_settled(container ? *container : *host, *host);
+    if (!reading)
+        return tl::unexpected(reading.error());
+    for (const CountingRules::Count &count : reading->host)
         result.host.push_back({count.hook, count.to_server, count.from_server});
-    for (const CountingRules::Count &count : *at_client) {
+    for (const CountingRules::Count &count : reading->client) {
         if (count.hook == "output")
             result.sent = count.to_server;
         if (count.hook == "input")

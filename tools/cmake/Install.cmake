@@ -35,6 +35,7 @@ else()
   set(zsh site-functions)
 endif()
 install(FILES ${INSTALLED}/completion.zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/${zsh} RENAME _vethtrace)
+# systemd looks there below /usr and /usr/local alike, and knows both sbin by itself.
 install(FILES tools/deploy/systemd/vethtrace-export.service DESTINATION lib/systemd/system)
 
 # As in the source: the README says docs/NAME.

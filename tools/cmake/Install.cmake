@@ -76,9 +76,10 @@ set(CPACK_DEBIAN_COMPRESSION_TYPE xz)
 set(CPACK_DEBIAN_PACKAGE_SECTION net)
 set(CPACK_DEBIAN_PACKAGE_MAINTAINER "The vethtrace developers <vethtrace@users.noreply.invalid>")
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
-set(CPACK_DEBIAN_PACKAGE_DESCRIPTION "eBPF latency tracer for container networking
- Follows packets of TCP request and response through a container's network,
- hop by hop, and checks the hops against the round trip that the application
- measured. Compares veth, bridge, NAT, macvlan, ipvlan and netkit, watches the
- containers of a node, and exports metrics for Prometheus.")
+# The line above it is the project's own.
+set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
+"Follows packets of TCP request and response through a container's network,
+hop by hop, and checks the hops against the round trip that the application
+measured. Compares veth, bridge, NAT, macvlan, ipvlan and netkit, watches the
+containers of a node, and exports metrics for Prometheus.")
 include(CPack)

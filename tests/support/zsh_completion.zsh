@@ -17,7 +17,7 @@ answer() {
     done
     exit 1
 }
-ask "PROMPT= PROMPT2= RPROMPT=; autoload -Uz compinit; compinit -D -u; source ${(q)1}; shift"
+ask "PROMPT= PROMPT2= RPROMPT= LISTMAX=100000; autoload -Uz compinit; compinit -D -u; source ${(q)1}; shift"
 ask 'compadd() {
     local -a found
     builtin compadd -A found "$@"

@@ -94,8 +94,7 @@ TEST_F(ExplainNative, TakesTheTimesOfAStoredRun) {
     std::filesystem::remove(file);
 }
 
-// A routed container's packets pass the host's netfilter, all of them; a macvlan's do not, none of them. A busy machine
-// loses a packet now and then, before the host has it or behind.
+// A routed container's packets pass the host's netfilter, all of them; a macvlan's do not, none of them.
 TEST_F(ExplainNative, CountsWhatTheHostsNetfilterSees) {
     Finished finished = vethtrace({"explain", "veth", "macvlan", "--live", "--json"});
     ASSERT_TRUE(finished.status == 0 || finished.status == 3) << finished.err; // a busy machine's run may be invalid
@@ -103,14 +102,14 @@ TEST_F(ExplainNative, CountsWhatTheHostsNetfilterSees) {
     EXPECT_EQ(schema_errors("explain-1", json), "");
     nlohmann::json veth = json["walks"][0]["netfilter"];
     nlohmann::json macvlan = json["walks"][1]["netfilter"];
-    if (veth.is_null())
+    if (functions_of_kernel().count("nft_do_chain") == 0) // nor has --live loaded it
         GTEST_SKIP() << "no nf_tables in this kernel: " << json["warnings"];
+    ASSERT_TRUE(veth.is_object() && macvlan.is_object()) << json["warnings"];
     for (const auto &count : {veth, macvlan}) {
-        EXPECT_GE(count["client"]["sent"], 100) << "a packet for each transaction, and the handshake";
+        EXPECT_GE(count["client"]["sent"], 100) << "a packet for each transaction, and more for the end";
         EXPECT_GE(count["client"]["received"], 100);
     }
-    for (const char *way : {"sent", "received"})
-        EXPECT_NEAR(veth["seen_by_host"][way].get<double>(), veth["client"][way].get<double>(), 2) << veth;
+    EXPECT_EQ(veth["seen_by_host"], veth["client"]) << veth;
     EXPECT_EQ(macvlan["seen_by_host"]["sent"], 0);
     EXPECT_EQ(macvlan["seen_by_host"]["received"], 0);
     for (const auto &hook : veth["hooks_of_host"]) {

@@ -61,17 +61,19 @@ public:
         EXPECT_EQ(answer.status, 200);
         return Metrics(answer.body);
     }
-    // Of windows that have begun from now on: all that has happened before is in them.
-    [[nodiscard]] Metrics metrics_after_now() const {
-        double now = metrics().value("vethtrace_windows_total");
+    [[nodiscard]] double windows() const { return metrics().value("vethtrace_windows_total"); }
+    // After so many windows.
+    [[nodiscard]] Metrics metrics_after(double windows) const {
         for (int tries = 0; tries < 1000; ++tries) {
-            if (Metrics then = metrics(); then.value("vethtrace_windows_total") >= now + 2)
+            if (Metrics then = metrics(); then.value("vethtrace_windows_total") >= windows)
                 return then;
             std::this_thread::sleep_for(std::chrono::milliseconds(50));
         }
         ADD_FAILURE() << "no window ends";
         return metrics();
     }
+    // With all that has happened until now: one window is under way, and one may be being closed.
+    [[nodiscard]] Metrics metrics_after_now() const { return metrics_after(windows() + 2); }
     [[nodiscard]] Finished stop() {
         process_->signal(SIGTERM);
         return process_->wait();

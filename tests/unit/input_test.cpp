@@ -173,7 +173,7 @@ struct Spoiled {
 TEST(StoredRun, IsRefusedWithValuesThatCannotBe) {
     const std::vector<Spoiled> spoiled = {
         {"/schema", "vethtrace.run/2", "this vethtrace reads vethtrace.run/1"},
-        {"/schema", "vethtrace.watch/1", "a run (vethtrace.run/1) or a comparison"},
+        {"/schema", "vethtrace.watch/1", "one of vethtrace.run/1, vethtrace.compare/1 was expected"},
         {"/schema", 1, "no result of vethtrace"},
         {"/mode", "teleport", "mode is not a mode"},
         {"/mode", "", "mode is not a mode"},

@@ -78,7 +78,8 @@ TEST(StoredOthers, AreRefusedWhereARunOrAComparisonIsNeeded) {
     for (const Json &json : {changes(), round_trips(), hooks()}) {
         Result<Stored> result = parse_stored("x.json", json.dump());
         ASSERT_FALSE(result);
-        EXPECT_NE(result.error().text().find("vethtrace.run/1 or vethtrace.compare/1 was expected"), std::string::npos)
+        EXPECT_NE(result.error().text().find("one of vethtrace.run/1, vethtrace.compare/1 was expected"),
+                  std::string::npos)
             << result.error().text();
     }
 }
@@ -95,7 +96,7 @@ TEST(StoredOthers, ThatCannotBeAreRefusedWithTheirPlace) {
         {with(changes(), "/deltas/0/rtt/ci95", {1}), "is no interval"},
         {with(changes(), "/deltas/0/rtt/p", 1.5), "is no probability"},
         {with(changes(), "/deltas/0/stages/0/stage", "nowhere"), "is not a stage"},
-        {with(changes(), "/over", "veth"), "over is a string"},
+        {with(changes(), "/over", "veth"), "over is string"},
         {with(round_trips(), "/load/transactions", 7), "is not the number of round trips"},
         {with(round_trips(), "/load/kind", "UDP_RR"), "is not TCP_RR"},
         {with(round_trips(), "/server", 7), "server is number"},

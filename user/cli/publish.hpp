@@ -40,6 +40,7 @@ public:
     [[nodiscard]] Result<void> publish(const Shown &result);
     // The files alone.
     [[nodiscard]] Result<void> write(const Shown &result);
+    [[nodiscard]] bool has_page() const { return page_.is_wanted(); }
 
 private:
     Publication(const OutputOptions &output, ResultFile json, ResultFile page)

@@ -2,12 +2,10 @@
 #include "cli/watch_command.hpp"
 
 #include "cli/live.hpp"
-#include "cli/result_file.hpp"
+#include "cli/publish.hpp"
 #include "cli/terminal.hpp"
 #include "core/watch_history.hpp"
-#include "page/page.hpp"
 #include "privileges/privileges.hpp"
-#include "report/json.hpp"
 #include "report/watch_json.hpp"
 #include "report/watch_report.hpp"
 #include "run/environment.hpp"
@@ -44,8 +42,8 @@ Result<void> write_line(std::FILE *file, const std::string &name, const std::str
 // --html.
 class Outlet {
 public:
-    Outlet(const WatchCommand &command, File record, ResultFile page)
-        : command_(command), record_(std::move(record)), page_(std::move(page)),
+    Outlet(const WatchCommand &command, File record, Publication files)
+        : command_(command), record_(std::move(record)), files_(std::move(files)),
           style_(style_of_stdout(command.output)) {
         if (!command.output.json && command.output.verbosity >= 0 && LiveView::is_possible())
             live_.emplace(WatchView{.grouping = command.plan.watch.grouping, .filter = command.plan.filter_text},
@@ -67,7 +65,7 @@ public:
         totals_.add(window);
         std::vector<WatchWindow> recent(windows_.begin(), windows_.end());
         std::vector<Advice> advice = advise(window);
-        if (page_.is_wanted()) {
+        if (files_.has_page()) {
             moments_.add(window);
             history_.add(window, advice);
         }
@@ -87,7 +85,7 @@ public:
     }
 
     Result<void> show(const SlowPacket &packet) {
-        if (page_.is_wanted())
+        if (files_.has_page())
             history_.add(packet);
         if (command_.output.json) {
             nlohmann::ordered_json line = {{"schema", "vethtrace.packet/1"}};
@@ -107,13 +105,13 @@ public:
         Environment environment = read_environment();
         std::string line = final_json(totals_, ended, environment).dump();
         Result<void> kept = record(line);
-        Result<void> drawn;
-        if (page_.is_wanted())
-            drawn = page_.write(
-                to_page({totals_, ended, environment, moments_.moments(), {}}, history_, command_.plan.filter_text));
+        WatchReport report{totals_, ended, environment, moments_.moments(), {}};
+        Result<void> written = files_.write({[&] { return to_json(report); },
+                                             [&](const TextStyle &style) { return to_text(report, style); },
+                                             [&] { return to_page(report, history_, command_.plan.filter_text); }});
         Result<void> shown =
             write_line(stdout, "standard output", command_.output.json ? line : watch_summary(totals_, ended, style_));
-        for (const Result<void> &done : {kept, drawn})
+        for (const Result<void> &done : {kept, written})
             if (!done)
                 return done;
         return shown;
@@ -128,7 +126,7 @@ private:
 
     const WatchCommand &command_;
     File record_;
-    ResultFile page_;
+    Publication files_;
     TextStyle style_;
     std::optional<LiveView> live_;
     std::deque<WatchWindow> windows_;
@@ -193,15 +191,15 @@ Result<void> watch(const WatchCommand &command) {
     Result<File> record = open_record(command.plan.record);
     if (!record)
         return tl::unexpected(record.error());
-    Result<ResultFile> page = ResultFile::open(command.output.html, "--html");
-    if (!page)
-        return tl::unexpected(page.error());
+    Result<Publication> files = Publication::open(command.output);
+    if (!files)
+        return tl::unexpected(files.error());
     StopSignals stop;
     Result<std::unique_ptr<Watcher>> watcher = Watcher::open(command.plan.watch);
     if (!watcher)
         return tl::unexpected(watcher.error());
     lower_privileges({Purpose::tracing, Purpose::looking});
-    Outlet outlet(command, std::move(*record), std::move(*page));
+    Outlet outlet(command, std::move(*record), std::move(*files));
     Result<std::string> ended = run(**watcher, outlet, command.plan, stop.requested());
     Result<void> closed = outlet.close(ended ? *ended : ended.error().text());
     return ended ? closed : tl::unexpected(ended.error());

@@ -55,7 +55,7 @@ struct HookCount {
     std::uint64_t responses = 0;
 };
 
-// What counting rules saw of a connection from the container: handshake, acknowledgements and all.
+// What counting rules saw of a connection from the container once it was established: data, acknowledgements, its end.
 struct NetfilterCount {
     std::uint64_t transactions = 0;
     std::uint64_t sent = 0;     // by the client, at its own output

@@ -263,23 +263,23 @@ CompareResult read_comparison(const Node &document) {
 
 constexpr std::array<std::string_view, 5> any_schemas = {"vethtrace.run/1", "vethtrace.compare/1", "vethtrace.diff/1",
                                                          "vethtrace.rr/1", "vethtrace.features/1"};
-constexpr std::size_t with_hops = 2; // the first of them are results of their own
+constexpr std::span<const std::string_view> measured_schemas = std::span(any_schemas).first(2);
 
 // The schema of a document; a newer one deserves a word of its own.
-Result<std::string_view> schema_of(const std::string &name, const Json &json) {
+Result<std::string_view> schema_of(const std::string &name, const Json &json,
+                                   std::span<const std::string_view> expected) {
     auto member = json.is_object() ? json.find("schema") : json.end();
     if (!json.is_object() || member == json.end() || !member->is_string())
         return fail(name, "has no \"schema\", so it is no result of vethtrace", rewrite_hint);
     std::string found = printable(member->get<std::string>());
-    for (std::string_view known : any_schemas) {
+    for (std::string_view known : expected) {
         if (found == known)
             return known;
         if (found.starts_with(known.substr(0, known.find('/') + 1)))
             return fail(name, fmt::format("is of schema {}, and this vethtrace reads {}", found, known),
                         "a vethtrace of the same version as the one that wrote it can read it");
     }
-    std::string reason =
-        fmt::format("is of schema {}, and one of {} was expected", found, fmt::join(any_schemas, ", "));
+    std::string reason = fmt::format("is of schema {}, and one of {} was expected", found, fmt::join(expected, ", "));
     if (found.starts_with("vethtrace.explain/"))
         return fail(name, reason,
                     "it follows from the kernel alone: `vethtrace explain` makes it anew, with --html too");
@@ -288,28 +288,12 @@ Result<std::string_view> schema_of(const std::string &name, const Json &json) {
     return fail(name, reason, rewrite_hint);
 }
 
-Result<std::string> read_file(const std::string &path) {
-    std::error_code error;
-    if (std::filesystem::is_directory(path, error))
-        return fail(path, "is a directory", rewrite_hint);
-    std::ifstream file(path, std::ios::binary);
-    if (!file)
-        return fail_errno(path, errno, rewrite_hint);
-    std::string text(most_document_bytes + 1, '\0');
-    file.read(text.data(), static_cast<std::streamsize>(text.size()));
-    if (file.bad())
-        return fail(path, "cannot be read", rewrite_hint);
-    text.resize(static_cast<std::size_t>(file.gcount()));
-    return text;
-}
-
-} // namespace
-
-Result<AnyResult> parse_any(const std::string &name, std::string_view text) {
+Result<AnyResult> parse_one_of(const std::string &name, std::string_view text,
+                               std::span<const std::string_view> expected) {
     Result<Json> json = parse_json(name, text);
     if (!json)
         return tl::unexpected(json.error());
-    Result<std::string_view> schema = schema_of(name, *json);
+    Result<std::string_view> schema = schema_of(name, *json, expected);
     if (!schema)
         return tl::unexpected(schema.error());
     std::optional<Error> wrong;
@@ -330,22 +314,37 @@ Result<AnyResult> parse_any(const std::string &name, std::string_view text) {
     return result;
 }
 
+Result<std::string> read_file(const std::string &path) {
+    std::error_code error;
+    if (std::filesystem::is_directory(path, error))
+        return fail(path, "is a directory", rewrite_hint);
+    std::ifstream file(path, std::ios::binary);
+    if (!file)
+        return fail_errno(path, errno, rewrite_hint);
+    std::string text(most_document_bytes + 1, '\0');
+    file.read(text.data(), static_cast<std::streamsize>(text.size()));
+    if (file.bad())
+        return fail(path, "cannot be read", rewrite_hint);
+    text.resize(static_cast<std::size_t>(file.gcount()));
+    return text;
+}
+
+} // namespace
+
+Result<AnyResult> parse_any(const std::string &name, std::string_view text) {
+    return parse_one_of(name, text, any_schemas);
+}
+
 Result<AnyResult> read_any(const std::string &path) {
     return read_file(path).and_then([&](const std::string &text) { return parse_any(path, text); });
 }
 
 Result<Stored> parse_stored(const std::string &name, std::string_view text) {
-    Result<AnyResult> result = parse_any(name, text);
-    if (!result)
-        return tl::unexpected(result.error());
-    if (auto *run = std::get_if<RunResult>(&*result))
-        return Stored(std::move(*run));
-    if (auto *comparison = std::get_if<CompareResult>(&*result))
-        return Stored(std::move(*comparison));
-    return fail(name,
-                fmt::format("is of schema {}, and {} was expected", any_schemas.at(result->index()),
-                            fmt::join(std::span(any_schemas).first(with_hops), " or ")),
-                rewrite_hint);
+    return parse_one_of(name, text, measured_schemas).map([](AnyResult result) {
+        if (auto *run = std::get_if<RunResult>(&result))
+            return Stored(std::move(*run));
+        return Stored(std::get<CompareResult>(std::move(result)));
+    });
 }
 
 Result<Stored> read_stored(const std::string &path) {

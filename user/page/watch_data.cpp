@@ -57,6 +57,7 @@ Json targets_json(const WatchTotals &totals) {
         busy.all += all_time(total);
     }
     std::vector<Busy> busiest;
+    busiest.reserve(by_name.size());
     for (auto &[name, busy] : by_name)
         busiest.push_back(std::move(busy));
     std::stable_sort(busiest.begin(), busiest.end(), [](const Busy &a, const Busy &b) { return a.all > b.all; });

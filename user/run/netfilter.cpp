@@ -44,6 +44,12 @@ Result<NetfilterCount> count_netfilter(Mode mode, Topology topology, const LoadO
     Result<std::unique_ptr<Lab>> lab = Lab::build(mode, topology);
     if (!lab)
         return tl::unexpected(lab.error());
+    // Rules come after the connection: on a busy machine a lab that was just built may lose the answer to the first SYN
+    // behind the host, before the container's device has it, and that packet would be seen on one side only.
+    Result<std::unique_ptr<TcpRr>> rr =
+        TcpRr::connect((*lab)->client().fd(), (*lab)->server().fd(), (*lab)->server_address(), load, stop);
+    if (!rr)
+        return tl::unexpected(rr.error());
     Result<CountingRules> host = CountingRules::install((*lab)->host().fd(), (*lab)->server_address());
     if (!host)
         return tl::unexpected(host.error());
@@ -55,11 +61,6 @@ Result<NetfilterCount> count_netfilter(Mode mode, Topology topology, const LoadO
             return tl::unexpected(installed.error());
         container = std::move(*installed);
     }
-
-    Result<std::unique_ptr<TcpRr>> rr =
-        TcpRr::connect((*lab)->client().fd(), (*lab)->server().fd(), (*lab)->server_address(), load, stop);
-    if (!rr)
-        return tl::unexpected(rr.error());
     Result<StretchResult> ran = (*rr)->run({0, transactions});
     rr->reset(); // closes the connection
     if (!ran)

@@ -95,6 +95,7 @@ std::vector<const Node *> all_nodes(const Node &node) {
 
 std::vector<std::string> names_of(const std::vector<Node> &commands) {
     std::vector<std::string> names;
+    names.reserve(commands.size());
     for (const Node &command : commands)
         names.push_back(command.name);
     return names;
@@ -119,6 +120,7 @@ std::string header(std::string_view shell) {
 
 std::string bash_patterns(const std::string &path, const std::vector<std::string> &names) {
     std::vector<std::string> patterns;
+    patterns.reserve(names.size());
     for (const std::string &name : names)
         patterns.push_back(fmt::format("\"{} {}\"", path, name));
     return fmt::format("{}", fmt::join(patterns, " | "));
@@ -130,40 +132,61 @@ std::string bash_offer(const Value &value) {
     return value.words.empty() ? "true" : fmt::format("_vethtrace_words \"{}\"", fmt::join(value.words, " "));
 }
 
-std::string bash_script(const Node &root) {
+// "command word": what they lead to.
+std::string bash_commands(const Node &root) {
     std::string commands;
-    std::string values;
-    std::string words;
-    for (const Node *node : all_nodes(root)) {
+    for (const Node *node : all_nodes(root))
         for (const Node &command : node->commands)
             commands += fmt::format("        \"{}{}\") command=\"{}\" place=0 start=$((i + 1)) ;;\n",
                                     node->path.empty() ? " " : node->path + " ", command.name, command.path);
-        std::vector<std::string> options;
-        for (const Option &option : node->options) {
-            options.insert(options.end(), option.names.begin(), option.names.end());
+    return commands;
+}
+
+// "command option": what its value may be.
+std::string bash_values(const Node &root) {
+    std::string values;
+    for (const Node *node : all_nodes(root))
+        for (const Option &option : node->options)
             if (option.value)
                 values += fmt::format("    {}) [[ -z $3 ]] || {} ;;\n", bash_patterns(node->path, option.names),
                                       bash_offer(*option.value));
-        }
-        std::string arguments;
-        for (std::size_t i = 0; i < node->arguments.size(); ++i) {
-            bool rest = node->more_arguments && i + 1 == node->arguments.size();
-            arguments +=
-                fmt::format("            {}) {} ;;\n", rest ? "*" : std::to_string(i), bash_offer(node->arguments[i]));
-        }
-        if (!node->commands.empty())
-            arguments +=
-                fmt::format("            *) _vethtrace_words \"{}\" ;;\n", fmt::join(names_of(node->commands), " "));
+    return values;
+}
+
+// The number of an argument: what it may be.
+std::string bash_arguments(const Node &node) {
+    std::string arguments;
+    for (std::size_t i = 0; i < node.arguments.size(); ++i) {
+        bool rest = node.more_arguments && i + 1 == node.arguments.size();
+        arguments +=
+            fmt::format("            {}) {} ;;\n", rest ? "*" : std::to_string(i), bash_offer(node.arguments[i]));
+    }
+    if (!node.commands.empty())
+        arguments +=
+            fmt::format("            *) _vethtrace_words \"{}\" ;;\n", fmt::join(names_of(node.commands), " "));
+    return arguments.empty() ? "" : fmt::format("        case $place in\n{}        esac\n", arguments);
+}
+
+// A command: its options where one is begun, else its arguments.
+std::string bash_words(const Node &root) {
+    std::string words;
+    for (const Node *node : all_nodes(root)) {
+        std::vector<std::string> options;
+        for (const Option &option : node->options)
+            options.insert(options.end(), option.names.begin(), option.names.end());
         words += fmt::format("    \"{}\")\n"
                              "        if [[ $word == -* ]]; then\n"
                              "            _vethtrace_words \"{}\"\n"
                              "            return\n"
-                             "        fi\n",
-                             node->path, fmt::join(options, " "));
-        if (!arguments.empty())
-            words += fmt::format("        case $place in\n{}        esac\n", arguments);
-        words += "        ;;\n";
+                             "        fi\n"
+                             "{}"
+                             "        ;;\n",
+                             node->path, fmt::join(options, " "), bash_arguments(*node));
     }
+    return words;
+}
+
+std::string bash_prefixes(const Node &root) {
     std::string prefixes;
     for (const Node *node : all_nodes(root))
         if (node->is_prefix)
@@ -172,6 +195,10 @@ std::string bash_script(const Node &root) {
                                     "        return\n"
                                     "    fi\n",
                                     node->path, node->arguments.size());
+    return prefixes;
+}
+
+std::string bash_script(const Node &root) {
     return header("bash") +
            R"(
 _vethtrace_words() {
@@ -197,7 +224,7 @@ _vethtrace_command_at() {
 # Whether option $2 of command $1 has a value; what that may be is offered if $3 is not empty.
 _vethtrace_value() {
     case "$1 $2" in
-)" + replaced(values, ") _vethtrace", ") [[ -z $3 ]] || _vethtrace") +
+)" + bash_values(root) +
            R"(    *) return 1 ;;
     esac
     return 0
@@ -222,16 +249,16 @@ _vethtrace() {
             continue
         fi
         case "$command ${COMP_WORDS[i]}" in
-)" + commands +
+)" + bash_commands(root) +
            R"(        *) place=$((place + 1)) ;;
         esac
     done
-)" + prefixes +
+)" + bash_prefixes(root) +
            R"(    if _vethtrace_value "$command" "${COMP_WORDS[before]}" yes; then
         return
     fi
     case "$command" in
-)" + words +
+)" + bash_words(root) +
            R"(    esac
 }
 

@@ -10,8 +10,10 @@ else()
 endif()
 
 # -mcpu=v3: what clang 14 takes by default and 5.10 understands; later compilers go further by default.
-# BPF_PROG() makes a parameter of its own that few programs use.
-set(BPF_FLAGS -I${CMAKE_SOURCE_DIR}/bpf -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_${BPF_ARCH} -Wall -Wextra -Werror -Wno-unused-parameter)
+# BPF_PROG() makes a parameter of its own that few programs use. The object is embedded as it is, with the names of its
+# sources: relative ones, so that it does not tell where it was built.
+set(BPF_FLAGS -I${CMAKE_SOURCE_DIR}/bpf -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_${BPF_ARCH} -Wall -Wextra -Werror -Wno-unused-parameter
+              -ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -fdebug-compilation-dir=.)
 
 function(bpf_object name source)
   set(source ${CMAKE_CURRENT_SOURCE_DIR}/${source})

@@ -45,6 +45,7 @@ endif()
 # Any clang from 14 on.
 need_program(BPF_CLANG clang clang clang-19 clang-16 clang-14)
 need_program(BPFTOOL bpftool bpftool)
+need_program(SCDOC scdoc scdoc)
 execute_process(COMMAND ${BPF_CLANG} -dumpversion OUTPUT_VARIABLE BPF_CLANG_VERSION OUTPUT_STRIP_TRAILING_WHITESPACE)
 if(BPF_CLANG_VERSION VERSION_LESS 14)
   message(FATAL_ERROR "${BPF_CLANG} is version ${BPF_CLANG_VERSION}; the BPF programs need clang 14 or later.")

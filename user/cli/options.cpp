@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "cli/options.hpp"
 
+#include "cli/completion.hpp"
 #include "cli/validators.hpp"
 #include "core/version.hpp"
 #include "run/environment.hpp"
@@ -95,6 +96,7 @@ struct Words {
     std::vector<std::string> setups;
     std::string command;
     std::string peer_command;
+    std::string shell;
     std::uint64_t seed = 0;
     double precision = 1;
     double threshold = 1;
@@ -182,9 +184,13 @@ private:
         lab_exec_->prefix_command(); // all that follows is the command, with options of its own
         lab_down_ = lab_->add_subcommand("down", "remove the kept lab");
         lab_gc_ = lab_->add_subcommand("gc", "remove what crashed runs left behind; never a living one's");
+        completion_ = app_.add_subcommand("completion", "print the completions of this command line for a shell");
+        completion_->add_option("shell", words_.shell, "the shell that is to source them")
+            ->required()
+            ->check(CLI::IsMember(shell_names()));
         app_.require_subcommand(0, 1);
-        for (CLI::App *sub :
-             {diff_, rr_, rr_serve_, rr_run_, features_, report_, lab_, lab_up_, lab_exec_, lab_down_, lab_gc_})
+        for (CLI::App *sub : {diff_, rr_, rr_serve_, rr_run_, features_, report_, lab_, lab_up_, lab_exec_, lab_down_,
+                              lab_gc_, completion_})
             sub->footer("");
     }
 
@@ -402,9 +408,12 @@ private:
     Result<Command> finish_early() {
         // CLI11 knows which subcommand's help was asked for.
         for (CLI::App *sub : {lab_up_, lab_exec_, lab_down_, lab_gc_, lab_, features_, report_, compare_, diff_,
-                              explain_, watch_, export_, rr_serve_, rr_run_, rr_})
-            if (sub->parsed())
-                return Command(ShowText{sub->help("vethtrace")});
+                              explain_, watch_, export_, rr_serve_, rr_run_, rr_, completion_})
+            if (sub->parsed()) {
+                bool is_nested = sub->get_parent() != &app_;
+                return Command(
+                    ShowText{sub->help(is_nested ? "vethtrace " + sub->get_parent()->get_name() : "vethtrace")});
+            }
         return Command(ShowText{app_.help()});
     }
 
@@ -413,6 +422,8 @@ private:
             return Command(ShowText{version_text()});
         if (lab_->parsed())
             return lab_command();
+        if (completion_->parsed()) // the parser has let only known names through
+            return Command(ShowText{completion_script(app_, *shell_named(words_.shell))});
         if (words_.color != "auto")
             output_.color = words_.color == "always" ? ColorChoice::always : ColorChoice::never;
         output_.verbosity = words_.quiet ? -1 : words_.verbose;
@@ -628,6 +639,7 @@ private:
     CLI::App *watch_ = nullptr;
     CLI::App *explain_ = nullptr;
     CLI::App *export_ = nullptr;
+    CLI::App *completion_ = nullptr;
     CLI::Option *seed_ = nullptr;
     CLI::Option *fail_over_ = nullptr;
     CLI::App *lab_exec_ = nullptr;

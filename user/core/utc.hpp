@@ -11,7 +11,8 @@ namespace vethtrace {
 
 [[nodiscard]] std::string utc_text(std::chrono::system_clock::time_point when);
 
-// Null for anything that utc_text() would not have written.
+// Null for anything that utc_text() would not have written, and for years before 1970 or after 2200: a clock
+// of nanoseconds has an end.
 [[nodiscard]] std::optional<std::chrono::system_clock::time_point> utc_from(const std::string &text);
 
 } // namespace vethtrace

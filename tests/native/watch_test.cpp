@@ -285,8 +285,10 @@ TEST_F(Watch, FindsTheDelayedOneAmongThreeHundred) {
                                      node.host(), i));
     std::ifstream status(fmt::format("/proc/{}/status", watching.pid()));
     std::string text((std::istreambuf_iterator<char>(status)), {});
-    std::uint64_t resident = std::stoull(text.substr(text.find("VmHWM:") + 6));
+    std::size_t most = text.find("VmHWM:");
     std::vector<Json> lines = watching.finish();
+    ASSERT_NE(most, std::string::npos) << "it has ended by itself: " << lines.back()["ended"];
+    std::uint64_t resident = std::stoull(text.substr(most + 6));
     EXPECT_EQ(lines.back()["ended"], "it was stopped");
 #ifndef __SANITIZE_ADDRESS__ // most of the memory would be the sanitizer's
     EXPECT_LT(resident, 64 * 1024) << "KiB";

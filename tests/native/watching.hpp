@@ -39,6 +39,9 @@ class Watching {
 public:
     Watching(const Node &node, std::vector<std::string> words) {
         words.emplace_back("--json");
+#ifdef __SANITIZE_ADDRESS__ // most of the memory is the sanitizer's
+        words.insert(words.end(), {"--max-memory", "4096"});
+#endif
         std::vector<std::string> line = {"sh", "-c", "exec \"$@\" >" + file_, "sh"};
         std::vector<std::string> watch = node.watch_line(words);
         line.insert(line.end(), watch.begin(), watch.end());

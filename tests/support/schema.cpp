@@ -13,7 +13,7 @@
 namespace vethtrace::test {
 
 std::string schema_errors(const std::string &schema, const nlohmann::json &document) {
-    std::string path = std::string(VETHTRACE_SCHEMAS) + "/" + schema + ".schema.json";
+    std::string path = std::string(VETHTRACE_DOCS "/schemas/") + schema + ".schema.json";
     std::ifstream file(path);
     if (!file)
         return path + " cannot be read";

@@ -100,7 +100,7 @@ TEST(Advice, IsGivenWhenTheNumbersCarryIt) {
 }
 
 TEST(Advice, HasAPageForEachRule) {
-    std::ifstream file(std::filesystem::path(__FILE__).parent_path() / "../../docs/advice.md");
+    std::ifstream file(VETHTRACE_DOCS "/advice.md");
     std::string page((std::istreambuf_iterator<char>(file)), {});
     for (const Case &one : cases())
         EXPECT_NE(page.find("\n## " + one.rule + "\n"), std::string::npos) << one.rule;

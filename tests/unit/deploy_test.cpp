@@ -73,7 +73,7 @@ std::vector<std::string> of_unit(const std::string &name) {
 }
 
 TEST(Privileges, OfWatchAndExportAreThoseOfTheDocumentedTable) {
-    std::istringstream lines(text_of_file(fs::path(VETHTRACE_DEPLOY) / "../../docs/privileges.md"));
+    std::istringstream lines(text_of_file(fs::path(VETHTRACE_DOCS) / "privileges.md"));
     Names documented;
     bool inside = false;
     for (std::string line; std::getline(lines, line);) {

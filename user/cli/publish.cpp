@@ -23,7 +23,11 @@ Result<Publication> Publication::open(const OutputOptions &output) {
 
 // Whatever becomes of one, the others are not lost.
 Result<void> Publication::publish(const Shown &result) {
-    Result<void> written = write(result);
+    Result<void> written = write(result).map_error([](Error error) {
+        error.hint += error.hint.empty() ? "" : "; ";
+        error.hint += "the result is on standard output";
+        return error;
+    });
     Result<void> printed =
         print(output_.json ? to_text(result.json(), output_.pretty) + "\n" : result.text(style_of_stdout(output_)));
     return written ? printed : written;

@@ -5,7 +5,8 @@
     commands.py PAGE...         runs every ```console block: lines that begin with "$ " are commands, what follows them is
                                 their output, and a line "..." stands for any lines
     commands.py --check PAGE... only looks for blocks with commands that are not run and do not say why:
-                                <!-- not run: REASON --> on the line before the block
+                                <!-- not run: REASON --> on the line before the block, or <!-- run each --> if
+                                examples.py runs them
 
 Figures, times and the kernel's name are another's on every machine; they are compared as such. Exit status 1: a command
 failed, or printed something of another shape.
@@ -19,6 +20,7 @@ from pathlib import Path
 
 COMMAND = re.compile(r"^(\$|sudo|vethtrace (?!0\.)|tools/|ctest|chrt|nft|git|apt|kubectl|systemctl|promtool|curl)|^\$ ")
 LIMIT_SECONDS = 280
+RUN_EACH = "<!-- run each -->"
 
 
 def blocks(page):
@@ -95,7 +97,7 @@ def check(page):
     good = True
     for info, before, lines, number in blocks(page):
         has_command = info in ("", "sh", "console") and any(COMMAND.match(line) for line in lines)
-        if has_command and info != "console" and not before.startswith("<!-- not run: "):
+        if has_command and info != "console" and before != RUN_EACH and not before.startswith("<!-- not run: "):
             good = False
             print(f"{page}:{number}: commands that nothing runs, and no reason why: {lines[0]}")
     return good

@@ -73,7 +73,8 @@ TEST_F(LabTest, OfTwoRunsAtOnceDoNotMeet) {
         nlohmann::json run = nlohmann::json::parse(finished.out);
         // They trace the same kernel functions, but count only packets of their own.
         EXPECT_EQ(run["conservation"]["entered"].get<std::uint64_t>(),
-                  2 * run["load"]["transactions"].get<std::uint64_t>());
+                  2 * run["load"]["transactions"].get<std::uint64_t>())
+            << run["conservation"] << run["warnings"];
         EXPECT_TRUE(run["conservation"]["balanced"]);
         EXPECT_GE(run["ledger"]["explained_ratio"], 0.97);
         EXPECT_LE(run["ledger"]["explained_ratio"], 1.03);

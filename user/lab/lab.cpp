@@ -57,6 +57,7 @@ public:
             .and_then([&] { return make(lab_.peer_, peer_, "peer"); })
             .and_then([&] { return mode_ == Mode::host ? nothing() : make(lab_.container_, container_, "container"); })
             .and_then([&] { return topology_ == Topology::wire ? wire() : local(); })
+            .and_then([&] { return activate(); })
             .map_error([&](Error error) { return explained(std::move(error)); });
     }
 
@@ -80,6 +81,14 @@ private:
                 part.links = std::move(opened);
                 return part.links->set_up(1); // lo
             });
+    }
+
+    Result<void> activate() {
+        for (Part *part : {&host_, &peer_, &container_})
+            if (part->links)
+                if (Result<void> active = part->links->wait_until_active(); !active)
+                    return active;
+        return {};
     }
 
     // The peer is another machine at the far end of the host's uplink.

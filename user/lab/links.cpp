@@ -3,6 +3,7 @@
 
 #include "netns/netns.hpp"
 
+#include <chrono>
 #include <fmt/format.h>
 #include <net/if.h>
 #include <netlink/errno.h>
@@ -17,6 +18,9 @@
 #include <netlink/route/neighbour.h>
 #include <netlink/route/nexthop.h>
 #include <netlink/route/route.h>
+#include <optional>
+#include <string_view>
+#include <thread>
 
 namespace vethtrace {
 
@@ -35,6 +39,10 @@ using Address = std::unique_ptr<nl_addr, Put<nl_addr_put>>;
 using InterfaceAddress = std::unique_ptr<rtnl_addr, Put<rtnl_addr_put>>;
 using Neighbour = std::unique_ptr<rtnl_neigh, Put<rtnl_neigh_put>>;
 using Route = std::unique_ptr<rtnl_route, Put<rtnl_route_put>>;
+using Cache = std::unique_ptr<nl_cache, Put<nl_cache_free>>;
+
+constexpr auto patience = std::chrono::seconds(5);
+constexpr auto between_looks = std::chrono::milliseconds(1);
 
 Result<void> checked(int code, const std::string &object) {
     if (code >= 0)
@@ -50,6 +58,21 @@ Result<Address> parse_address(const std::string &text) {
     if (code < 0)
         return fail(text, nl_geterror(code));
     return Address(address);
+}
+
+// Null: all are.
+Result<std::optional<std::string>> find_inactive(nl_sock *socket) {
+    nl_cache *links = nullptr;
+    if (int code = rtnl_link_alloc_cache(socket, AF_UNSPEC, &links); code < 0)
+        return tl::unexpected(checked(code, "devices").error());
+    Cache owner(links);
+    for (nl_object *at = nl_cache_get_first(links); at != nullptr; at = nl_cache_get_next(at)) {
+        auto *link = reinterpret_cast<rtnl_link *>(at);
+        const char *qdisc = rtnl_link_get_qdisc(link);
+        if ((rtnl_link_get_flags(link) & IFF_UP) != 0 && qdisc != nullptr && std::string_view(qdisc) == "noop")
+            return rtnl_link_get_name(link);
+    }
+    return std::nullopt;
 }
 
 Address to_address(const Mac &mac) {
@@ -201,6 +224,18 @@ Result<void> Links::set_up(int ifindex) {
     Link up(rtnl_link_alloc());
     rtnl_link_set_flags(up.get(), IFF_UP);
     return change(ifindex, up.get());
+}
+
+Result<void> Links::wait_until_active() {
+    for (auto end = std::chrono::steady_clock::now() + patience;; std::this_thread::sleep_for(between_looks)) {
+        Result<std::optional<std::string>> inactive = find_inactive(socket_.get());
+        if (!inactive)
+            return tl::unexpected(inactive.error());
+        if (!*inactive)
+            return {};
+        if (std::chrono::steady_clock::now() > end)
+            return fail(**inactive, "has no carrier", "the machine may be too busy; try again");
+    }
 }
 
 Result<void> Links::set_forwarding(int ifindex) {

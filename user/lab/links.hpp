@@ -48,6 +48,9 @@ public:
     Result<std::string> qdisc(int ifindex);
 
     Result<void> set_up(int ifindex);
+    // Until every device that is up has its qdisc. Before that it drops what it is given: the kernel activates a device
+    // in the background when its carrier comes (linkwatch_event()), which on a busy machine is after the first SYN.
+    Result<void> wait_until_active();
     Result<void> set_forwarding(int ifindex);
     // Addresses are written as 198.18.1.2/24, routes as 0.0.0.0/0.
     Result<void> add_address(int ifindex, const std::string &address);

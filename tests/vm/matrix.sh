@@ -8,7 +8,7 @@
 trace() {
     name=$1
     shift
-    chrt -b 0 vethtrace -c 2000 --json "$@" >"$name.json" 2>"$name.err"
+    chrt -b 0 vethtrace -c 1000 --json "$@" >"$name.json" 2>"$name.err"
     echo $? >"$name.status"
 }
 

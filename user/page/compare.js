@@ -80,7 +80,7 @@
         layout: {padding: {right: 8}},
         scales: {
           x: {
-            ...report.timeAxis(`${delta.mode} − ${delta.against}`),
+            ...report.timeAxis('difference'),
             // Room for the whiskers and for the numbers beside them.
             suggestedMin: Math.min(0, ...rows.flatMap(row => row.ci95 || [row.delta_ns])) * 1.25,
             suggestedMax: Math.max(0, ...rows.flatMap(row => row.ci95 || [row.delta_ns])) * 1.25,

@@ -50,9 +50,13 @@ public:
     }
     Watching(const Watching &) = delete;
     Watching &operator=(const Watching &) = delete;
-    ~Watching() { std::filesystem::remove(file_); }
+    ~Watching() {
+        std::filesystem::remove(file_);
+    }
 
-    [[nodiscard]] pid_t pid() const { return process_->pid(); }
+    [[nodiscard]] pid_t pid() const {
+        return process_->pid();
+    }
     std::vector<nlohmann::json> finish() {
         process_->signal(SIGINT);
         Finished finished = process_->wait();

@@ -18,12 +18,13 @@ from pathlib import Path
 from commands import RUN_EACH, blocks
 
 # Seconds of the guest's clock before Ctrl-C.
-PATIENCE = 6
+PATIENCE = 20
 # 3: a result that is not valid says so itself; 4: diff has found a difference.
 GOOD = {0, 3, 4}
 
 # What the examples speak of: a container of that name with traffic, rules, results of earlier days, another machine.
 SURROUNDINGS = f"""\
+PATH=/work:$PATH # before busybox's own
 ip netns add web
 ip link add v-web type veth peer name eth0 netns web
 ip addr add 10.1.0.1/24 dev v-web && ip link set v-web up
@@ -37,6 +38,7 @@ vethtrace rr serve >/dev/null 2>&1 &
 other=$!
 try() {{
     [ "$1" != 'vethtrace rr serve' ] || kill $other
+    case $1 in 'vethtrace lab up'*) vethtrace lab down >/dev/null 2>&1 ;; esac
     sh -c "exec $1" >said 2>&1 </dev/null &
     example=$!
     (sleep {PATIENCE} && kill -INT $example) 2>/dev/null &

@@ -281,6 +281,16 @@ TEST(Functions, TakeThePlaceOfTracepoints) {
     }
 }
 
+// The programs of the trial are loaded when privileges have been lowered already, and their targets are in modules.
+TEST(Budget, IsKept) {
+    nlohmann::json run = result_of("veth.wire.budget");
+    nlohmann::json budget = run["observer"]["budget"];
+    EXPECT_GT(budget["all_followed_ratio"], 0.12);
+    EXPECT_GT(budget["sample"], 1);
+    EXPECT_EQ(run["load"]["sample"], budget["sample"]);
+    EXPECT_LT(run["observer"]["added_ratio"], 0.12 * 1.1);
+}
+
 // A request of 16 KiB leaves the container as one skb. veth without TSO has it segmented, and GRO on the other side
 // makes one of it again: two changes of the skb that carries the message, and not a hop is lost.
 TEST(VethGro, IsFollowedThroughSegmentationAndMerging) {

@@ -77,7 +77,7 @@ Result<Programs> Programs::open() {
 }
 
 Result<void> Programs::load(const std::vector<Choice> &choices) {
-    RaisedPrivileges raised(Purpose::tracing);
+    RaisedPrivileges raised(Purpose::loading);
     if (Result<void> selected = select(choices); !selected)
         return selected;
     if (int code = vethtrace_bpf__load(object_.get()); code != 0)

@@ -39,8 +39,8 @@ constexpr std::array lab_needs = {namespaces, devices, names};
 
 // What a run needs until its end.
 constexpr std::array for_tracing = {CAP_BPF, CAP_PERFMON};
-constexpr std::array for_kprobes = {CAP_BPF, CAP_PERFMON,
-                                    CAP_SYS_ADMIN}; // the last with Debian's perf_event_paranoid=3
+// The last for the BTF of modules, and for kprobes with Debian's perf_event_paranoid=3.
+constexpr std::array for_loading = {CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN};
 constexpr std::array for_removing = {CAP_SYS_ADMIN, CAP_DAC_OVERRIDE};
 constexpr std::array for_looking = {CAP_SYS_ADMIN, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH};
 
@@ -48,8 +48,9 @@ std::span<const int> needed_for(Purpose purpose) {
     switch (purpose) {
     case Purpose::tracing:
         return for_tracing;
+    case Purpose::loading:
     case Purpose::kprobes:
-        return for_kprobes;
+        return for_loading;
     case Purpose::looking:
         return for_looking;
     case Purpose::removing:

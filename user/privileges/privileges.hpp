@@ -34,7 +34,8 @@ struct Need {
 void give_up_privileges();
 
 enum class Purpose {
-    tracing,  // to load and attach BPF programs, and to ask how they fare
+    loading,  // to load BPF programs, whose targets may be in modules
+    tracing,  // to attach them, and to ask how they fare
     kprobes,  // the same with kprobes, which are perf events
     removing, // to remove the lab
     looking,  // to see which namespaces there are, and what is in them

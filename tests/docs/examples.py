@@ -19,13 +19,14 @@ from commands import RUN_EACH, blocks
 
 # Seconds before Ctrl-C; a round of each mode takes longer.
 PATIENCE = 8
-PATIENCE_TO_COMPARE = 40
+PATIENCE_TO_COMPARE = 30
 # 3: a result that is not valid says so itself; 4: diff has found a difference.
 GOOD = {0, 3, 4}
 
 # What the examples speak of: a container of that name with traffic, rules, results of earlier days, another machine.
-# busybox's shell has an ip of its own.
+# busybox's shell has an ip of its own, which it prefers whatever PATH says.
 SURROUNDINGS = f"""\
+PATH=/work:$PATH
 ./ip netns add web
 ./ip link add v-web type veth peer name eth0 netns web
 ./ip addr add 10.1.0.1/24 dev v-web && ./ip link set v-web up

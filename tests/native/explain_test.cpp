@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // `vethtrace explain` against this kernel's own list of symbols, and against what nftables and a run say of it.
+#include "core/ways.hpp"
 #include "native/native.hpp"
 
 #include <filesystem>
@@ -45,16 +46,16 @@ TEST(Explain, NamesOnlyFunctionsThatThisKernelHas) {
     std::set<std::string> functions = functions_of_kernel();
     ASSERT_GT(functions.size(), 1000);
     std::size_t named = 0;
-    for (const char *mode : {"host", "veth", "veth-gro", "bridge", "nat", "netkit", "macvlan", "ipvlan", "ipvlan-l3"}) {
-        nlohmann::json walk = explain_json({mode})["walks"][0];
+    for (const ModeRow &row : all_modes()) {
+        nlohmann::json walk = explain_json({std::string(row.name)})["walks"][0];
         for (const auto &step : walk["steps"])
             for (const auto &call : step["calls"]) {
                 ++named;
                 if (call["symbol"].is_string()) {
-                    EXPECT_EQ(functions.count(call["symbol"]), 1) << mode << ": " << call;
+                    EXPECT_EQ(functions.count(call["symbol"]), 1) << row.name << ": " << call;
                 } else {
-                    EXPECT_EQ(functions.count(call["function"]), 0) << mode << ": " << call;
-                    EXPECT_EQ(functions.count(call["inlined_into"]), 1) << mode << ": " << call;
+                    EXPECT_EQ(functions.count(call["function"]), 0) << row.name << ": " << call;
+                    EXPECT_EQ(functions.count(call["inlined_into"]), 1) << row.name << ": " << call;
                 }
             }
     }

@@ -218,6 +218,15 @@ TEST(ExplanationAsJson, FollowsItsSchema) {
     EXPECT_NE(test::schema_errors("explain-1", json), "");
 }
 
+TEST(ExplanationAsJson, OfEveryModeFollowsItsSchema) {
+    ExplainResult result = small_explanation();
+    result.walks.clear();
+    for (const ModeRow &row : all_modes())
+        result.walks.push_back(explain_mode(row.mode, KernelNames{}));
+    result.side_by_side = side_by_side(result.walks);
+    EXPECT_EQ(test::schema_errors("explain-1", to_json(result)), "");
+}
+
 TEST(ExplanationAsText, ShowsTheWalkTheTimesTheCountsAndThePacket) {
     std::string text = to_text(small_explanation(), TextStyle{});
     for (const char *wanted : {"xmit@container -> netif_rx@host", "50ns", "veth_forward_skb (inlined into veth_xmit)",

@@ -73,7 +73,7 @@ TEST_P(WrongUsage, IsRefusedWithTheReason) {
 INSTANTIATE_TEST_SUITE_P(
     CommandLine, WrongUsage,
     testing::Values(
-        Misuse{{"--mode", "carrier-pigeon"}, "{host,veth,veth-gro,bridge,nat,netkit,macvlan,ipvlan,ipvlan-l3}"},
+        Misuse{{"--mode", "carrier-pigeon"}, "{host,veth,veth-gro,bridge,nat,netkit,macvlan,ipvlan,"},
         Misuse{{"-c", "5", "-d", "1"}, "excludes"}, Misuse{{"-c", "0"}, "range"}, Misuse{{"-c", "-1"}, "-1"},
         Misuse{{"-c", "many"}, "many"}, Misuse{{"-d", "0"}, "range"}, Misuse{{"-d", "nan"}, "--duration"},
         Misuse{{"--flows", "0"}, "1 to 1024"}, Misuse{{"--flows", "1025"}, "1 to 1024"},

@@ -14,6 +14,14 @@ TEST(RunAsJson, FollowsItsSchema) {
     EXPECT_EQ(test::schema_errors("run-1", to_json(small_result())), "");
 }
 
+TEST(RunAsJson, OfEveryModeFollowsItsSchema) {
+    RunResult run = small_result();
+    for (const ModeRow &row : all_modes()) {
+        run.mode = row.mode;
+        EXPECT_EQ(test::schema_errors("run-1", to_json(run)), "") << row.name;
+    }
+}
+
 TEST(RunAsJson, OfNothingAtAllFollowsItsSchemaToo) {
     RunResult empty;
     empty.environment.cpus = 1;

@@ -188,8 +188,14 @@ TEST_P(EveryMode, HasARowWithNameAndKernelOption) {
     EXPECT_EQ(row.kernel_option.substr(0, 7), "CONFIG_");
 }
 
-INSTANTIATE_TEST_SUITE_P(Ways, EveryMode,
-                         testing::Values(Mode::host, Mode::veth, Mode::macvlan, Mode::ipvlan, Mode::ipvlan_l3));
+std::vector<Mode> every_mode() {
+    std::vector<Mode> modes;
+    for (const ModeRow &row : all_modes())
+        modes.push_back(row.mode);
+    return modes;
+}
+
+INSTANTIATE_TEST_SUITE_P(Ways, EveryMode, testing::ValuesIn(every_mode()));
 
 TEST(Stations, HaveNamesThatTellPointAndPlace) {
     EXPECT_EQ(name_of(at(layout::POINT_NETIF_RX, layout::ROLE_UPLINK)), "netif_rx@uplink");

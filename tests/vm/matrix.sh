@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# Run in a guest by tools/vm: every mode, topology and rung that vm_test.cpp looks at, one result file for each.
+# Run in a guest by tools/vm: every mode, topology and rung, one result file for each, for matrix_test.cpp and
+# watch_test.cpp.
 #
 # As SCHED_BATCH, by chrt: under the default policy a woken task preempts the one that woke it or does not, depending on
 # the history of both, and the untraced round trip alone then differs by up to 5 % from run to run on 6.1. A batch task
@@ -12,14 +13,16 @@ trace() {
     echo $? >"$name.status"
 }
 
+containers='veth veth-gro bridge nat netkit ipvlan ipvlan-l3 macvlan'
+
 # Before any mode has loaded its module, and after.
 vethtrace features --json >features.early.json
-for mode in host veth veth-gro bridge nat netkit ipvlan ipvlan-l3 macvlan; do
+for mode in host $containers; do
     trace "$mode.wire.fentry" --mode "$mode"
     trace "$mode.wire.kprobe" --mode "$mode" --no-hook fentry
     trace "$mode.wire.tracepoint" --mode "$mode" --no-hook fentry --no-hook kprobe
 done
-for mode in veth veth-gro bridge nat netkit ipvlan ipvlan-l3 macvlan; do
+for mode in $containers; do
     trace "$mode.local.fentry" --mode "$mode" --topology local
 done
 trace veth.wire.again --mode veth
@@ -36,7 +39,7 @@ watch() {
     echo $? >"$name.status"
 }
 watch host.wire --mode host
-for mode in veth veth-gro bridge nat netkit ipvlan ipvlan-l3 macvlan; do
+for mode in $containers; do
     watch "$mode.wire" --mode "$mode"
     watch "$mode.local" --mode "$mode" --topology local
 done

@@ -244,9 +244,23 @@ private:
 
     Result<void> add_on_parent(const Device &inside, int netns) {
         int uplink = device(ROLE_UPLINK).ifindex;
-        if (mode_ == Mode::macvlan)
+        auto add_ipvlan = [&](IpvlanMode mode) { return host_.links->add_ipvlan(inside, uplink, netns, mode); };
+        switch (mode_) {
+        case Mode::macvlan:
             return host_.links->add_macvlan(inside, uplink, netns);
-        return host_.links->add_ipvlan(inside, uplink, netns, mode_ == Mode::ipvlan ? IpvlanMode::l2 : IpvlanMode::l3);
+        case Mode::ipvlan:
+            return add_ipvlan(IpvlanMode::l2);
+        case Mode::ipvlan_l3:
+            return add_ipvlan(IpvlanMode::l3);
+        case Mode::host:
+        case Mode::veth:
+        case Mode::veth_gro:
+        case Mode::bridge:
+        case Mode::nat:
+        case Mode::netkit:
+            break; // not on top of the uplink
+        }
+        return {};
     }
 
     Result<void> read_port_mode(Part &container, int ifindex) {

@@ -176,8 +176,7 @@ Result<void> Links::add_macvlan(const Device &device, int parent, int netns_fd) 
 
 Result<void> Links::add_ipvlan(const Device &device, int parent, int netns_fd, IpvlanMode mode) {
     Link link(rtnl_link_ipvlan_alloc());
-    rtnl_link_ipvlan_set_mode(
-        link.get(), static_cast<std::uint16_t>(rtnl_link_ipvlan_str2mode(mode == IpvlanMode::l2 ? "l2" : "l3")));
+    rtnl_link_ipvlan_set_mode(link.get(), static_cast<std::uint16_t>(mode));
     return add_on_top(link.get(), device, parent, netns_fd);
 }
 
@@ -196,8 +195,10 @@ Result<std::string> Links::ipvlan_mode(int ifindex) {
     std::uint16_t mode = 0;
     if (int code = rtnl_link_ipvlan_get_mode(link->get(), &mode); code < 0)
         return tl::unexpected(checked(code, fmt::format("device {}", ifindex)).error());
-    std::array<char, 8> name = {};
-    return std::string(rtnl_link_ipvlan_mode2str(mode, name.data(), name.size()));
+    constexpr std::array<const char *, 3> names = {"l2", "l3", "l3s"}; // libnl has no name for the last
+    if (mode >= names.size())
+        return fail(fmt::format("device {}", ifindex), fmt::format("is an ipvlan in a mode of number {}", mode));
+    return names.at(mode);
 }
 
 Result<std::string> Links::qdisc(int ifindex) {

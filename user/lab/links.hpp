@@ -23,7 +23,8 @@ struct Device {
     Mac mac = {};
 };
 
-enum class IpvlanMode { l2, l3 };
+// Numbered as in the kernel's linux/if_link.h.
+enum class IpvlanMode : std::uint16_t { l2, l3 };
 
 class Links {
 public:
@@ -41,7 +42,7 @@ public:
     Result<void> add_macvlan(const Device &device, int parent, int netns_fd);
     Result<void> add_ipvlan(const Device &device, int parent, int netns_fd, IpvlanMode mode);
 
-    // "l2", "l3" or "l3s", as the kernel has it.
+    // "l2", "l3" or "l3s", as the kernel says.
     Result<std::string> ipvlan_mode(int ifindex);
 
     // Of a device that may not be here, which is an error then.

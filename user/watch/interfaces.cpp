@@ -53,10 +53,8 @@ Interface to_interface(rtnl_link *link) {
     found.is_up = (rtnl_link_get_flags(link) & IFF_UP) != 0;
     found.is_loopback = (rtnl_link_get_flags(link) & IFF_LOOPBACK) != 0;
     std::uint16_t mode = 0;
-    std::array<char, 16> text = {};
-    if (rtnl_link_is_ipvlan(link) != 0 && rtnl_link_ipvlan_get_mode(link, &mode) == 0 &&
-        rtnl_link_ipvlan_mode2str(mode, text.data(), text.size()) != nullptr)
-        found.ipvlan_mode = text.data();
+    if (rtnl_link_is_ipvlan(link) != 0 && rtnl_link_ipvlan_get_mode(link, &mode) == 0)
+        found.ipvlan_mode = mode;
     return found;
 }
 

@@ -22,7 +22,7 @@ struct Interface {
     int master = 0;      // the bridge that it is a port of
     bool is_up = false;
     bool is_loopback = false;
-    std::string ipvlan_mode; // "l2", "l3", "l3s"; empty: no ipvlan
+    std::optional<std::uint16_t> ipvlan_mode; // IPVLAN_MODE_L2, ...; null: no ipvlan
 
     friend bool operator==(const Interface &, const Interface &) = default;
 };

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <linux/if_link.h>
 #include <set>
 
 namespace vethtrace {
@@ -67,7 +68,7 @@ std::optional<Mode> mode_of(const Interface &inside, const Interface *outside, c
     if (inside.kind == "macvlan")
         return Mode::macvlan;
     if (inside.kind == "ipvlan")
-        return inside.ipvlan_mode == "l2" ? Mode::ipvlan : Mode::ipvlan_l3;
+        return inside.ipvlan_mode == IPVLAN_MODE_L2 ? Mode::ipvlan : Mode::ipvlan_l3;
     return std::nullopt;
 }
 

@@ -19,7 +19,8 @@ constexpr std::array<bpf_insn, 2> empty_program = {
     bpf_insn{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .src_reg = 0, .off = 0, .imm = 0},
     bpf_insn{.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
 
-Result<Fd> load(bpf_prog_type type, const bpf_prog_load_opts &options, ProbeBody body) {
+// libbpf before 1.5 takes the options as const, and later ones do not.
+Result<Fd> load(bpf_prog_type type, bpf_prog_load_opts &options, ProbeBody body) {
     Fd program(bpf_prog_load(type, "vethtrace_try", "GPL", body.data(), body.size(), &options));
     if (!program)
         return fail("load", refusal(-errno));

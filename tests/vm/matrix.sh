@@ -26,7 +26,7 @@ for mode in $containers; do
     trace "$mode.local.fentry" --mode "$mode" --topology local
 done
 trace veth.wire.again --mode veth
-trace veth.wire.budget --mode veth --max-overhead 12
+trace veth.wire.budget --mode veth --max-overhead 17
 trace veth-gro.wire.segments --mode veth-gro --request 16384
 trace veth.wire.functions --mode veth --no-hook tracepoint:netif_rx --no-hook tracepoint:sk_data_ready
 trace veth.wire.kprobes --mode veth --no-hook fentry --no-hook tracepoint:netif_rx --no-hook tracepoint:sk_data_ready

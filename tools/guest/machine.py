@@ -69,7 +69,9 @@ class Machine:
         arguments = ["console=ttyS0", "panic=-1", "loglevel=5", "nokaslr", "8250.nr_uarts=4", *append, self.append]
         command = [
             QEMU, "-no-user-config", "-nodefaults", "-nic", "none", "-display", "none", "-no-reboot",
-            "-m", str(self.memory_mib), "-smp", str(self.cpus), "-accel", accelerator,
+            # With a thread for each CPU, one of them can meet code that another is patching (seen as an Oops at a tracepoint).
+            "-m", str(self.memory_mib), "-smp", str(self.cpus),
+            "-accel", "tcg,thread=single" if accelerator == "tcg" else accelerator,
             "-cpu", "host" if accelerator == "kvm" else "max",
             "-kernel", str(self.kernel.image), "-initrd", str(self.initramfs), "-append", " ".join(arguments),
         ]  # fmt: skip

@@ -91,7 +91,7 @@ Names options_in_bold(const std::string &text) {
 }
 
 std::string man_page() {
-    std::ifstream file(VETHTRACE_MAN_PAGE);
+    std::ifstream file(VETHTRACE_DOCS "/vethtrace.8.scd");
     return {std::istreambuf_iterator<char>(file), {}};
 }
 
@@ -196,6 +196,19 @@ Offers values_expected() {
             {"vethtrace lab exec pe", {"peer"}}};
 }
 
+// The same, and every command and option.
+Offers offers_expected() {
+    Offers expected = values_expected();
+    for (const Words &path : all_commands()) {
+        std::string help = help_of(path);
+        Words commands = listed_below("Subcommands:", help);
+        if (!commands.empty())
+            expected[title_of(path) + " "] = Names(commands.begin(), commands.end());
+        expected[title_of(path) + " -"] = options_in_help(help);
+    }
+    return expected;
+}
+
 TEST(DocumentedOptions, AreFoundInTheHelpOfEveryCommand) {
     std::vector<Words> commands = all_commands();
     EXPECT_NE(std::find(commands.begin(), commands.end(), Words({"lab", "exec"})), commands.end());
@@ -294,32 +307,18 @@ TEST(Completion, OfBashOffersFilesWhereFilesAreMeant) {
 
 TEST(Completion, OfFishOffersEveryOptionCommandAndValueAndNoOther) {
     Script script("fish");
-    Offers expected = values_expected();
-    for (const Words &path : all_commands()) {
-        std::string help = help_of(path);
-        Words commands = listed_below("Subcommands:", help);
-        if (!commands.empty())
-            expected[title_of(path) + " "] = Names(commands.begin(), commands.end());
-        for (const std::string &name : options_in_help(help)) {
-            // After one dash it offers the short ones too, after two only the long ones.
-            expected[title_of(path) + " -"].insert(name);
+    Offers expected = offers_expected();
+    // After one dash it offers the short ones too, after two only the long ones.
+    for (const Words &path : all_commands())
+        for (const std::string &name : options_in_help(help_of(path)))
             if (name.starts_with("--"))
                 expected[title_of(path) + " --"].insert(name);
-        }
-    }
     EXPECT_EQ(offered_by_fish(script, typed_in(expected)), expected);
 }
 
 TEST(Completion, OfZshOffersEveryOptionCommandAndValueAndNoOther) {
     Script script("zsh");
-    Offers expected = values_expected();
-    for (const Words &path : all_commands()) {
-        std::string help = help_of(path);
-        Words commands = listed_below("Subcommands:", help);
-        if (!commands.empty())
-            expected[title_of(path) + " "] = Names(commands.begin(), commands.end());
-        expected[title_of(path) + " -"] = options_in_help(help);
-    }
+    Offers expected = offers_expected();
     EXPECT_EQ(offered_by_zsh(script, typed_in(expected)), expected);
 }
 

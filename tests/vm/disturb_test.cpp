@@ -210,7 +210,9 @@ TEST(Flood, LengthensNoBacklogThatItsSenderDrainsInline) {
     constexpr double most = 1.5;
     nlohmann::json flooded = disturbed_run("flood");
     expect_joined(flooded);
-    EXPECT_GT(flooded["conservation"]["not_followed"]["of_other_sockets"], 1'000) << "there was no flood";
+    // How much of it falls between two steps of the load is the scheduler's choice: 4 to 7 packets for a transaction.
+    EXPECT_GT(flooded["conservation"]["not_followed"]["of_other_sockets"], flooded["load"]["transactions"])
+        << "there was no flood";
     std::vector<Moved> hops = compare(disturbed_run("few"), flooded);
     for (const Moved &hop : hops) {
         if (hop.stage == "backlog") {

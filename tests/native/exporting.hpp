@@ -38,6 +38,7 @@ public:
     Exporting(const std::string &host, std::vector<std::string> words, std::string listens = "127.0.0.1")
         : host_(host), address_(std::move(listens)) {
         words.insert(words.begin(), {"export", "--listen", fmt::format("{}:{}", address_, port)});
+        allow_sanitizers(words);
         process_ = std::make_unique<Process>(Node::in(host, vethtrace_line(words)));
     }
 

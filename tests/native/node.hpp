@@ -11,6 +11,13 @@
 
 namespace vethtrace::test {
 
+// For a program that watches: it would give up, since most of the memory is the sanitizer's.
+inline void allow_sanitizers([[maybe_unused]] std::vector<std::string> &words) {
+#ifdef __SANITIZE_ADDRESS__
+    words.insert(words.end(), {"--max-memory", "4096"});
+#endif
+}
+
 class Node {
 public:
     // With a tag there can be several nodes.

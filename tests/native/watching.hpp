@@ -39,9 +39,7 @@ class Watching {
 public:
     Watching(const Node &node, std::vector<std::string> words) {
         words.emplace_back("--json");
-#ifdef __SANITIZE_ADDRESS__ // most of the memory is the sanitizer's
-        words.insert(words.end(), {"--max-memory", "4096"});
-#endif
+        allow_sanitizers(words);
         std::vector<std::string> line = {"sh", "-c", "exec \"$@\" >" + file_, "sh"};
         std::vector<std::string> watch = node.watch_line(words);
         line.insert(line.end(), watch.begin(), watch.end());
@@ -50,13 +48,9 @@ public:
     }
     Watching(const Watching &) = delete;
     Watching &operator=(const Watching &) = delete;
-    ~Watching() {
-        std::filesystem::remove(file_);
-    }
+    ~Watching() { std::filesystem::remove(file_); }
 
-    [[nodiscard]] pid_t pid() const {
-        return process_->pid();
-    }
+    [[nodiscard]] pid_t pid() const { return process_->pid(); }
     std::vector<nlohmann::json> finish() {
         process_->signal(SIGINT);
         Finished finished = process_->wait();

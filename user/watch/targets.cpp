@@ -54,6 +54,14 @@ const Interface *other_end(const Interface &inside, std::optional<int> number, c
     return found == host.end() ? nullptr : &*found;
 }
 
+// What stands in the host of the pairs of the namespace that the host knows by that number.
+std::vector<Interface> ends_outside(std::optional<int> number, const std::vector<Interface> &host) {
+    std::vector<Interface> ends;
+    std::copy_if(host.begin(), host.end(), std::back_inserter(ends),
+                 [&](const Interface &end) { return number && end.link_netns == *number; });
+    return ends;
+}
+
 bool is_bridge_port(const Interface &port, const std::vector<Interface> &host) {
     return port.master != 0 && std::any_of(host.begin(), host.end(), [&](const Interface &master) {
                return master.ifindex == port.master && master.kind == "bridge";
@@ -165,17 +173,16 @@ const TargetFinder::Inside *TargetFinder::look_inside(std::uint32_t inode, const
     Inside &known = inside_[inode];
     if (!known.number)
         known.number = number_of_namespace(netns.path);
-    std::vector<Interface> outside;
-    std::copy_if(host.begin(), host.end(), std::back_inserter(outside),
-                 [&](const Interface &end) { return known.number && end.link_netns == *known.number; });
-    if (!known.interfaces.empty() && outside == known.outside && ++known.age < often_enough)
+    if (!known.interfaces.empty() && ends_outside(known.number, host) == known.outside && ++known.age < often_enough)
         return &known;
+    // The inode's number may be that of a namespace which is gone, and which the host knew by another one.
+    known.number = number_of_namespace(netns.path);
     Result<std::vector<Interface>> interfaces = read_interfaces(netns.path);
     if (!interfaces)
         return nullptr; // gone meanwhile
     ++dumps_;
     known.interfaces = std::move(*interfaces);
-    known.outside = std::move(outside);
+    known.outside = ends_outside(known.number, host);
     known.age = 0;
     return &known;
 }

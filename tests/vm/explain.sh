@@ -5,21 +5,32 @@
 tracing=/sys/kernel/tracing
 [ -e "$tracing/trace" ] || mount -t tracefs tracefs "$tracing"
 echo 16384 >"$tracing/buffer_size_kb"
-for mode in veth veth-gro nat ipvlan ipvlan-l3; do
+modes='veth veth-gro nat ipvlan ipvlan-l3'
+for mode in $modes; do
     name=explain.$mode
     vethtrace lab up --mode "$mode" >"$name.lab" 2>&1 || continue # whose module the kernel then has
     vethtrace explain "$mode" --json >"$name.json" 2>"$name.err"
     echo $? >"$name.status"
-
-    # Names without what the compiler put behind them; of the list of symbols, the lines with these.
+    # Names without what the compiler put behind them.
     grep -oE '"(function|inlined_into)":"[^"]*"' "$name.json" | cut -d '"' -f 4 | cut -d . -f 1 | sort -u >"$name.names"
-    awk 'NR == FNR { wanted[$1]; next } { split($3, part, ".") } part[1] in wanted { print $2, $3 }' \
-        "$name.names" /proc/kallsyms >"$name.kallsyms"
+    vethtrace lab down
+done
 
-    # What the tracer can see of them, and how often it did.
-    awk 'NR == FNR { wanted[$2]; next } $1 in wanted { print $1 }' \
-        "$name.kallsyms" "$tracing/available_filter_functions" >"$name.traceable"
-    cat "$name.traceable" >"$tracing/set_ftrace_filter"
+# Of the kernel's symbols, those with these names, and of them, what the tracer can see. Both lists are long, and so is
+# the time that the kernel takes to look names up in them: once for all modes.
+cat explain.*.names >names
+awk 'NR == FNR { wanted[$1]; next } { split($3, part, ".") } part[1] in wanted { print $2, $3 }' names /proc/kallsyms \
+    >kallsyms
+awk 'NR == FNR { wanted[$2]; next } $1 in wanted { print $1 }' kallsyms "$tracing/available_filter_functions" >traceable
+cat traceable >"$tracing/set_ftrace_filter"
+
+for mode in $modes; do
+    name=explain.$mode
+    [ -e "$name.names" ] || continue
+    awk 'NR == FNR { wanted[$1]; next } { split($2, part, ".") } part[1] in wanted' "$name.names" kallsyms \
+        >"$name.kallsyms"
+    awk 'NR == FNR { wanted[$2]; next } $1 in wanted' "$name.kallsyms" traceable >"$name.traceable"
+    vethtrace lab up --mode "$mode" >"$name.lab" 2>&1
     vethtrace lab exec peer vethtrace rr serve >/dev/null 2>&1 &
     server=$!
     sleep 0.2
@@ -27,6 +38,7 @@ for mode in veth veth-gro nat ipvlan ipvlan-l3; do
     echo 1 >"$tracing/tracing_on"
     vethtrace lab exec container vethtrace rr run 198.18.2.2 -c 100 --warmup 0 -q >"$name.load" 2>&1
     echo 0 >"$tracing/tracing_on"
+    # How often it saw each.
     awk '/<-/ { calls[$(NF - 1)]++ } END { for (name in calls) print calls[name], name }' "$tracing/trace" \
         >"$name.calls"
     echo nop >"$tracing/current_tracer"

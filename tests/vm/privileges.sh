@@ -16,7 +16,7 @@ trace() {
     name=$1
     caps=$2
     shift 2
-    as_user "$caps" chrt -b 0 vethtrace -c 1000 --json "$@" >"$name.json" 2>"$name.err"
+    as_user "$caps" chrt -b 0 vethtrace -c 500 --json "$@" >"$name.json" 2>"$name.err"
     echo $? >"$name.status"
 }
 

@@ -15,7 +15,7 @@ from .trouble import Trouble
 
 QEMU = "qemu-system-x86_64"
 POLL_SECONDS = 0.02
-BOOT_SECONDS = 120
+BOOT_SECONDS = 240
 KVM_BOOT_SECONDS = 20
 CONSOLE_LINES = 15  # shown when the guest went wrong
 

@@ -9,7 +9,7 @@
 trace() {
     name=$1
     shift
-    chrt -b 0 vethtrace -c 500 --json "$@" >"$name.json" 2>"$name.err"
+    chrt -b 0 vethtrace -c 1000 --json "$@" >"$name.json" 2>"$name.err"
     echo $? >"$name.status"
 }
 
@@ -48,7 +48,7 @@ watch veth.tracepoint --mode veth --no-hook fentry --no-hook kprobe
 vethtrace features --json >features.json
 # What looking costs, in instructions: twice, as a measurement that does not repeat is none.
 for turn in once again; do
-    chrt -b 0 cost_bench --rounds 3 --count 500 --json >"cost.$turn.json" 2>"cost.$turn.err"
+    chrt -b 0 cost_bench --rounds 5 --count 500 --json >"cost.$turn.json" 2>"cost.$turn.err"
 done
 cost_bench --programs >programs.json
 exit 0

@@ -15,7 +15,7 @@
 namespace vethtrace::test {
 namespace {
 
-constexpr double transactions = 500;
+constexpr double transactions = 1000;
 
 nlohmann::json result_of(const std::string &name) {
     EXPECT_EQ(vm_file(name + ".status"), "0\n") << vm_file(name + ".err") << vm_file(name + ".json").substr(0, 500);

@@ -171,18 +171,21 @@ const TargetFinder::Inside *TargetFinder::look_inside(std::uint32_t inode, const
                                                       const std::vector<Interface> &host) {
     constexpr unsigned often_enough = 10; // looks; nothing outside tells of a new macvlan, or of a new name
     Inside &known = inside_[inode];
-    if (!known.number)
+    std::vector<Interface> outside = ends_outside(known.number, host);
+    bool is_due = known.interfaces.empty() || ++known.age >= often_enough;
+    if (is_due || !known.number || outside != known.outside) {
+        // The inode's number may be that of a namespace which is gone, and which the host knew by another one.
         known.number = number_of_namespace(netns.path);
-    if (!known.interfaces.empty() && ends_outside(known.number, host) == known.outside && ++known.age < often_enough)
+        outside = ends_outside(known.number, host);
+    }
+    if (!is_due && outside == known.outside)
         return &known;
-    // The inode's number may be that of a namespace which is gone, and which the host knew by another one.
-    known.number = number_of_namespace(netns.path);
     Result<std::vector<Interface>> interfaces = read_interfaces(netns.path);
     if (!interfaces)
         return nullptr; // gone meanwhile
     ++dumps_;
     known.interfaces = std::move(*interfaces);
-    known.outside = ends_outside(known.number, host);
+    known.outside = std::move(outside);
     known.age = 0;
     return &known;
 }

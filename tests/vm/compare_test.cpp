@@ -118,17 +118,19 @@ TEST(Compare, PutsExtraWorkIntoItsStage) {
     double rtt = delta["rtt"]["delta_ns"];
     EXPECT_EQ(delta["mode"], "veth#2");
     EXPECT_EQ(delta["verdict"], "slower");
-    EXPECT_NEAR(rtt, 350, 150);
+    EXPECT_NEAR(rtt, 350, 150); // of slices in which no stage was seen
+    double traced = delta["traced_rtt"]["delta_ns"];
     for (const Json &stage : delta["stages"]) {
         bool forward = stage["stage"] == "host_forward";
         EXPECT_EQ(stage["matters"], forward) << stage;
         double nanoseconds = stage["delta_ns"];
         if (forward)
-            EXPECT_NEAR(nanoseconds, rtt, 0.25 * rtt);
+            EXPECT_NEAR(nanoseconds, traced, 0.15 * traced);
         else
-            EXPECT_NEAR(nanoseconds, 0, 0.25 * rtt) << stage["stage"];
+            EXPECT_NEAR(nanoseconds, 0, 0.15 * traced) << stage["stage"];
     }
-    std::cout << "rules: " << rtt << " ns, in host_forward " << stage_of(delta, "host_forward")["delta_ns"] << " ns\n";
+    std::cout << "rules: " << rtt << " ns, traced " << traced << " ns, in host_forward "
+              << stage_of(delta, "host_forward")["delta_ns"] << " ns\n";
 }
 
 // Between two containers of one parent the packet goes through a backlog of its own, which it does not on the wire.

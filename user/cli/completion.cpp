@@ -23,7 +23,8 @@ struct Option {
     bool repeatable = false;
 };
 
-struct Node {
+// A command, and what a shell offers for it.
+struct Completion {
     std::string path; // "lab up"; empty for the program itself
     std::string name;
     std::string text;
@@ -31,7 +32,7 @@ struct Node {
     std::vector<Value> arguments;
     bool more_arguments = false; // the last of them any number of times
     bool is_prefix = false;      // what follows the arguments is a command of the user's
-    std::vector<Node> commands;
+    std::vector<Completion> commands;
 };
 
 // "TEXT:{tcp,udp}" is a value of two words, "FILE" is a file.
@@ -69,8 +70,8 @@ Option option_of(const CLI::Option &from) {
     return option;
 }
 
-Node node_of(const CLI::App &app, const std::string &path) {
-    Node node{path, app.get_name(), one_line(app.get_description()), {}, {}, false, app.get_prefix_command(), {}};
+Completion node_of(const CLI::App &app, const std::string &path) {
+    Completion node{path, app.get_name(), one_line(app.get_description()), {}, {}, false, app.get_prefix_command(), {}};
     for (const CLI::Option *option : app.get_options()) {
         if (option->get_positional()) {
             node.arguments.push_back(value_of(*option));
@@ -85,18 +86,18 @@ Node node_of(const CLI::App &app, const std::string &path) {
 }
 
 // The node and all below it, itself first.
-std::vector<const Node *> all_nodes(const Node &node) {
-    std::vector<const Node *> nodes = {&node};
-    for (const Node &command : node.commands)
-        for (const Node *below : all_nodes(command))
+std::vector<const Completion *> all_nodes(const Completion &node) {
+    std::vector<const Completion *> nodes = {&node};
+    for (const Completion &command : node.commands)
+        for (const Completion *below : all_nodes(command))
             nodes.push_back(below);
     return nodes;
 }
 
-std::vector<std::string> names_of(const std::vector<Node> &commands) {
+std::vector<std::string> names_of(const std::vector<Completion> &commands) {
     std::vector<std::string> names;
     names.reserve(commands.size());
-    for (const Node &command : commands)
+    for (const Completion &command : commands)
         names.push_back(command.name);
     return names;
 }
@@ -133,19 +134,19 @@ std::string bash_offer(const Value &value) {
 }
 
 // "command word": what they lead to.
-std::string bash_commands(const Node &root) {
+std::string bash_commands(const Completion &root) {
     std::string commands;
-    for (const Node *node : all_nodes(root))
-        for (const Node &command : node->commands)
+    for (const Completion *node : all_nodes(root))
+        for (const Completion &command : node->commands)
             commands += fmt::format("        \"{}{}\") command=\"{}\" place=0 start=$((i + 1)) ;;\n",
                                     node->path.empty() ? " " : node->path + " ", command.name, command.path);
     return commands;
 }
 
 // "command option": what its value may be.
-std::string bash_values(const Node &root) {
+std::string bash_values(const Completion &root) {
     std::string values;
-    for (const Node *node : all_nodes(root))
+    for (const Completion *node : all_nodes(root))
         for (const Option &option : node->options)
             if (option.value)
                 values += fmt::format("    {}) [[ -z $3 ]] || {} ;;\n", bash_patterns(node->path, option.names),
@@ -154,7 +155,7 @@ std::string bash_values(const Node &root) {
 }
 
 // The number of an argument: what it may be.
-std::string bash_arguments(const Node &node) {
+std::string bash_arguments(const Completion &node) {
     std::string arguments;
     for (std::size_t i = 0; i < node.arguments.size(); ++i) {
         bool rest = node.more_arguments && i + 1 == node.arguments.size();
@@ -168,9 +169,9 @@ std::string bash_arguments(const Node &node) {
 }
 
 // A command: its options where one is begun, else its arguments.
-std::string bash_words(const Node &root) {
+std::string bash_words(const Completion &root) {
     std::string words;
-    for (const Node *node : all_nodes(root)) {
+    for (const Completion *node : all_nodes(root)) {
         std::vector<std::string> options;
         for (const Option &option : node->options)
             options.insert(options.end(), option.names.begin(), option.names.end());
@@ -186,9 +187,9 @@ std::string bash_words(const Node &root) {
     return words;
 }
 
-std::string bash_prefixes(const Node &root) {
+std::string bash_prefixes(const Completion &root) {
     std::string prefixes;
-    for (const Node *node : all_nodes(root))
+    for (const Completion *node : all_nodes(root))
         if (node->is_prefix)
             prefixes += fmt::format("    if [[ $command == \"{0}\" && $place -ge {1} ]]; then\n"
                                     "        _vethtrace_command_at $((start + {1}))\n"
@@ -198,7 +199,7 @@ std::string bash_prefixes(const Node &root) {
     return prefixes;
 }
 
-std::string bash_script(const Node &root) {
+std::string bash_script(const Completion &root) {
     return header("bash") +
            R"(
 _vethtrace_words() {
@@ -280,13 +281,13 @@ std::string zsh_action(const Value &value) {
                                : fmt::format(":{}:({})", type, fmt::join(value.words, " "));
 }
 
-std::string zsh_function(const Node &node) {
+std::string zsh_function(const Completion &node) {
     return "_" + replaced("vethtrace" + (node.path.empty() ? "" : "_" + node.path), " ", "_");
 }
 
-std::string zsh_script(const Node &root) {
+std::string zsh_script(const Completion &root) {
     std::string functions;
-    for (const Node *node : all_nodes(root)) {
+    for (const Completion *node : all_nodes(root)) {
         std::vector<std::string> lines;
         for (const Option &option : node->options) {
             std::string excluded = option.repeatable ? "*" : fmt::format("({})", fmt::join(option.names, " "));
@@ -312,7 +313,7 @@ std::string zsh_script(const Node &root) {
         lines.push_back(in_quotes("*:: :->rest"));
         std::string described;
         std::string cases;
-        for (const Node &command : node->commands) {
+        for (const Completion &command : node->commands) {
             described +=
                 fmt::format("            {}\n", in_quotes(command.name + ":" + replaced(command.text, ":", "\\:")));
             cases += fmt::format("        {}) {} ;;\n", command.name, zsh_function(command));
@@ -351,16 +352,16 @@ std::string fish_value(const Value &value) {
                                : fmt::format(" -x -a {}", fish_quoted(fmt::format("{}", fmt::join(value.words, " "))));
 }
 
-std::string fish_script(const Node &root) {
+std::string fish_script(const Completion &root) {
     std::string known;
     std::string valued;
     std::string lines = "complete -c vethtrace -f\n";
-    for (const Node *node : all_nodes(root)) {
+    for (const Completion *node : all_nodes(root)) {
         auto when = [&](const std::string &place) {
             return fmt::format("complete -c vethtrace -n {}",
                                fish_quoted("__vethtrace_at '" + node->path + "'" + place));
         };
-        for (const Node &command : node->commands) {
+        for (const Completion &command : node->commands) {
             known += " " + in_quotes(command.path);
             lines += fmt::format("{} -a {} -d {}\n", when(" 0"), command.name, fish_quoted(command.text));
         }
@@ -440,7 +441,7 @@ std::optional<Shell> shell_named(std::string_view name) {
 }
 
 std::string completion_script(const CLI::App &app, Shell shell) {
-    Node root = node_of(app, "");
+    Completion root = node_of(app, "");
     switch (shell) {
     case Shell::bash:
         return bash_script(root);

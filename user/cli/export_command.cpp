@@ -20,8 +20,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::chrono::milliseconds between_looks(100);
-constexpr std::chrono::seconds between_refreshes(1);
 // So late may a window be before the exporter calls itself ill.
 constexpr int missed_windows = 3;
 constexpr std::chrono::seconds at_least_fresh_for(10);
@@ -86,15 +84,15 @@ private:
 Result<void> run(Exporter &exporter, Watcher &watcher, const WatchPlan &plan, const std::atomic<bool> &stop) {
     Clock::time_point begun = Clock::now();
     Clock::time_point window_ends = begun + plan.interval;
-    Clock::time_point refresh = begun + between_refreshes;
+    Clock::time_point refresh = begun + Watcher::between_refreshes;
     bool told = false;
     for (;;) {
-        sleep_until(std::min({Clock::now() + between_looks, window_ends, refresh}), stop);
+        sleep_until(std::min({Clock::now() + Watcher::between_polls, window_ends, refresh}), stop);
         watcher.poll([](const SlowPacket &) {});
         if (stop || (plan.duration && Clock::now() >= begun + *plan.duration))
             return {};
         if (Clock::now() >= refresh) {
-            refresh = Clock::now() + between_refreshes;
+            refresh = Clock::now() + Watcher::between_refreshes;
             exporter.refresh();
         }
         if (Clock::now() < window_ends)

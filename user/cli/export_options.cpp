@@ -9,7 +9,7 @@ namespace vethtrace {
 namespace {
 
 constexpr const char *default_listen = "127.0.0.1:9954";
-constexpr std::size_t most_series = 10'000'000;
+constexpr std::size_t most_exposed = 10'000'000;
 
 } // namespace
 
@@ -25,7 +25,7 @@ void ExportParser::describe(CLI::App &app) {
                    "expose so many time series at most; the busiest containers have names of their own, "
                    "the rest are counted as \"other\"")
         ->type_name("N")
-        ->check(within(Exposition::least_series, most_series))
+        ->check(within(Exposition::least_series, most_exposed))
         ->capture_default_str();
     app.footer("What is watched, and what that may cost, is said as for `vethtrace watch`.\n"
                "docs/export.md lists the metrics; rules for Prometheus and a dashboard are in tools/deploy.");

@@ -14,7 +14,7 @@ namespace vethtrace {
 
 namespace {
 
-constexpr std::chrono::milliseconds between_looks(50);
+constexpr std::chrono::milliseconds between_keys(50);
 constexpr std::size_t most_told = 5;
 
 void put(const std::string &text) {
@@ -106,7 +106,7 @@ WatchControl LiveView::wait_until(std::chrono::steady_clock::time_point then, co
         if (left.count() <= 0)
             break;
         pollfd keys = {STDIN_FILENO, POLLIN, 0};
-        if (poll(&keys, 1, static_cast<int>(std::min(left, between_looks).count())) <= 0)
+        if (poll(&keys, 1, static_cast<int>(std::min(left, between_keys).count())) <= 0)
             continue;
         char key = 0;
         if (read(STDIN_FILENO, &key, 1) != 1)
@@ -153,7 +153,7 @@ void LiveView::draw() {
 void sleep_until(std::chrono::steady_clock::time_point then, const std::atomic<bool> &stop) {
     while (!stop && std::chrono::steady_clock::now() < then)
         std::this_thread::sleep_for(
-            std::min<std::chrono::nanoseconds>(between_looks, then - std::chrono::steady_clock::now()));
+            std::min<std::chrono::nanoseconds>(between_keys, then - std::chrono::steady_clock::now()));
 }
 
 } // namespace vethtrace

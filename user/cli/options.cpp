@@ -3,6 +3,7 @@
 
 #include "cli/completion.hpp"
 #include "cli/validators.hpp"
+#include "core/units.hpp"
 #include "core/version.hpp"
 #include "run/environment.hpp"
 
@@ -22,12 +23,11 @@ namespace {
 constexpr std::uint64_t most_transactions = 10'000'000'000;
 constexpr std::uint32_t most_bytes = 16 * 1024 * 1024;
 constexpr double longest_seconds = 86400;
-constexpr std::uint32_t most_sample = 1'000'000;
+constexpr std::uint32_t most_sampled_from = 1'000'000;
 constexpr double most_overhead = 1000;
 constexpr std::uint64_t most_rounds = 10'000;
 constexpr std::uint64_t most_windows = 1'000'000'000;
 constexpr std::uint64_t most_seed = UINT32_MAX; // JSON can tell all of them apart
-constexpr double percent = 100;
 
 tl::unexpected<Error> misuse(std::string object, std::string reason, std::string hint = {}) {
     return tl::unexpected(Error{std::move(object), std::move(reason), std::move(hint), Exit::usage});
@@ -362,7 +362,7 @@ private:
             ->type_name("CLIENT,SERVER");
         app.add_option("--sample", run_.run.sample, "follow one transaction in so many")
             ->type_name("N")
-            ->check(within(std::uint32_t{1}, most_sample))
+            ->check(within(std::uint32_t{1}, most_sampled_from))
             ->capture_default_str();
         add_hook_option(app);
     }

@@ -23,8 +23,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::chrono::milliseconds between_looks(100);
-constexpr std::chrono::seconds between_refreshes(1);
 constexpr std::size_t history = 2; // windows: the last and the one that it is held against
 
 struct CloseFile {
@@ -148,10 +146,11 @@ Result<File> open_record(const std::string &path) {
 Result<std::string> run(Watcher &watcher, Outlet &outlet, const WatchPlan &plan, const std::atomic<bool> &stop) {
     Clock::time_point begun = Clock::now();
     Clock::time_point window_ends = begun + plan.interval;
-    Clock::time_point refresh = begun + between_refreshes;
+    Clock::time_point refresh = begun + Watcher::between_refreshes;
     Result<void> shown;
     for (;;) {
-        WatchControl control = outlet.wait_until(std::min({Clock::now() + between_looks, window_ends, refresh}), stop);
+        WatchControl control =
+            outlet.wait_until(std::min({Clock::now() + Watcher::between_polls, window_ends, refresh}), stop);
         watcher.set_grouping(control.grouping);
         watcher.poll([&](const SlowPacket &packet) {
             if (shown)
@@ -160,7 +159,7 @@ Result<std::string> run(Watcher &watcher, Outlet &outlet, const WatchPlan &plan,
         bool over = plan.duration && Clock::now() >= begun + *plan.duration;
         bool ends = stop || control.quit || over;
         if (Clock::now() >= refresh && !ends) {
-            refresh = Clock::now() + between_refreshes;
+            refresh = Clock::now() + Watcher::between_refreshes;
             if (Result<void> refreshed = watcher.refresh(); !refreshed)
                 return tl::unexpected(refreshed.error());
         }

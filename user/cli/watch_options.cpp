@@ -2,6 +2,7 @@
 #include "cli/watch_options.hpp"
 
 #include "cli/validators.hpp"
+#include "core/units.hpp"
 #include "input/filter.hpp"
 #include "input/target.hpp"
 
@@ -12,8 +13,6 @@
 namespace vethtrace {
 
 namespace {
-
-constexpr double percent = 100;
 
 std::chrono::nanoseconds seconds(double number) {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(number));
@@ -57,8 +56,8 @@ void WatchParser::describe_traffic(CLI::App &app, const std::string &histograms)
     constexpr double longest_duration = 30 * 86400;
     constexpr std::uint64_t most_memory = 1 << 20; // a TiB
     constexpr std::uint32_t most_sample = 4096;
-    constexpr std::uint32_t least_series = 64;
-    constexpr std::uint32_t most_series = 1 << 20;
+    constexpr std::uint32_t least_histograms = 64;
+    constexpr std::uint32_t most_histograms = 1 << 20;
     auto repeatable = [](CLI::Option *option, const char *type) { option->type_name(type)->allow_extra_args(false); };
     repeatable(app.add_option("--container", containers_, "a container, by name or identifier (repeatable)"),
                "ID-OR-NAME");
@@ -96,7 +95,7 @@ void WatchParser::describe_traffic(CLI::App &app, const std::string &histograms)
         ->capture_default_str();
     app.add_option(histograms, plan_.watch.series, "keep so many histograms at most, 4 KiB of kernel memory each")
         ->type_name("N")
-        ->check(within(least_series, most_series))
+        ->check(within(least_histograms, most_histograms))
         ->capture_default_str();
 }
 

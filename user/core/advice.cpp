@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "core/watch.hpp"
 
+#include "core/units.hpp"
+
 #include <algorithm>
 #include <array>
 #include <fmt/format.h>
@@ -16,27 +18,25 @@ constexpr std::uint64_t enough_packets = 100;
 // A stage is called the one that dominates when it has more than half of a packet's time.
 constexpr double dominant_share = 0.5;
 
-constexpr double microsecond = 1000;
-
 double us(double ns) {
-    return ns / microsecond;
+    return ns / ns_per_us;
 }
 
-struct Ledger {
+struct Spent {
     std::map<Stage, SparseHistogram> stages;
     double sum_ns = 0; // without the time in which the application was not reading
 };
 
 // What the packets of each target spent where, in one direction.
-std::map<std::pair<std::string, Flow>, Ledger> ledgers_of(const WatchWindow &window) {
-    std::map<std::pair<std::string, Flow>, Ledger> ledgers;
+std::map<std::pair<std::string, Flow>, Spent> spent_by_target(const WatchWindow &window) {
+    std::map<std::pair<std::string, Flow>, Spent> all;
     for (const WatchSeries &series : window.series) {
-        Ledger &ledger = ledgers[{series.target, series.flow}];
-        ledger.stages[series.stage].merge(series.time);
+        Spent &spent = all[{series.target, series.flow}];
+        spent.stages[series.stage].merge(series.time);
         if (series.stage != Stage::wakeup)
-            ledger.sum_ns += static_cast<double>(series.time.sum());
+            spent.sum_ns += static_cast<double>(series.time.sum());
     }
-    return ledgers;
+    return all;
 }
 
 Advice advice(std::string rule, std::string what, std::string evidence, std::string setting) {
@@ -62,10 +62,10 @@ struct Wait {
 std::optional<Wait> longest_wait(const WatchWindow &window, std::initializer_list<Stage> stages, double mean,
                                  double p99) {
     std::optional<Wait> longest;
-    for (const auto &[whose, ledger] : ledgers_of(window)) {
+    for (const auto &[whose, spent] : spent_by_target(window)) {
         for (Stage stage : stages) {
-            auto time = ledger.stages.find(stage);
-            if (time == ledger.stages.end() || time->second.count() < enough_packets)
+            auto time = spent.stages.find(stage);
+            if (time == spent.stages.end() || time->second.count() < enough_packets)
                 continue;
             Wait wait{whose.first,
                       whose.second,
@@ -105,8 +105,8 @@ std::uint64_t drops_by(const WatchWindow &window, std::initializer_list<std::str
 // Once NET_RX has run for two jiffies or ten rounds the rest is left to ksoftirqd, which waits for its turn like any
 // other task (kernel/softirq.c).
 std::optional<Advice> ksoftirqd(const WatchWindow &window) {
-    constexpr double long_mean = 50 * microsecond;
-    constexpr double long_p99 = 500 * microsecond;
+    constexpr double long_mean = 50 * ns_per_us;
+    constexpr double long_p99 = 500 * ns_per_us;
     constexpr double large_share = 0.2;
     NodeCounters::Cpu node = sum_of(window.node);
     auto share =
@@ -152,9 +152,7 @@ std::optional<Advice> one_cpu(const WatchWindow &window) {
     auto most =
         std::max_element(window.node.cpus.begin(), window.node.cpus.end(),
                          [](const NodeCounters::Cpu &a, const NodeCounters::Cpu &b) { return a.packets < b.packets; });
-    constexpr double second = 1e9;
-    double rate =
-        static_cast<double>(node.packets) * second / static_cast<double>(std::max<Nanoseconds>(window.duration_ns, 1));
+    double rate = per_second(static_cast<double>(node.packets), window.duration_ns).value_or(0);
     if (window.node.cpus.size() < 2 || rate < busy ||
         static_cast<double>(most->packets) < nearly_all * static_cast<double>(node.packets))
         return std::nullopt;
@@ -165,12 +163,12 @@ std::optional<Advice> one_cpu(const WatchWindow &window) {
 }
 
 std::optional<Advice> netfilter(const WatchWindow &window) {
-    constexpr double long_mean = 5 * microsecond;
-    for (const auto &[whose, ledger] : ledgers_of(window)) {
-        auto time = ledger.stages.find(Stage::host_forward);
-        if (time == ledger.stages.end() || time->second.count() < enough_packets)
+    constexpr double long_mean = 5 * ns_per_us;
+    for (const auto &[whose, spent] : spent_by_target(window)) {
+        auto time = spent.stages.find(Stage::host_forward);
+        if (time == spent.stages.end() || time->second.count() < enough_packets)
             continue;
-        double share = static_cast<double>(time->second.sum()) / ledger.sum_ns;
+        double share = static_cast<double>(time->second.sum()) / spent.sum_ns;
         if (share < dominant_share || *time->second.mean() < long_mean)
             continue;
         return advice(
@@ -184,8 +182,8 @@ std::optional<Advice> netfilter(const WatchWindow &window) {
 }
 
 std::optional<Advice> qdisc_wait(const WatchWindow &window) {
-    constexpr double long_mean = 20 * microsecond;
-    constexpr double long_p99 = 500 * microsecond;
+    constexpr double long_mean = 20 * ns_per_us;
+    constexpr double long_p99 = 500 * ns_per_us;
     std::optional<Wait> wait = longest_wait(window, {Stage::qdisc, Stage::uplink_qdisc}, long_mean, long_p99);
     if (!wait)
         return std::nullopt;
@@ -203,7 +201,7 @@ std::optional<Advice> socket_buffer(const WatchWindow &window) {
 }
 
 std::optional<Advice> slow_reader(const WatchWindow &window) {
-    constexpr double long_mean = 1000 * microsecond;
+    constexpr double long_mean = 1000 * ns_per_us;
     std::optional<Wait> wait = longest_wait(window, {Stage::wakeup}, long_mean, long_mean * 1000);
     if (!wait)
         return std::nullopt;

@@ -4,6 +4,7 @@
 // user space records its own intervals the same way.
 #pragma once
 
+#include "core/units.hpp"
 #include "layout.h"
 
 #include <cstdint>
@@ -13,8 +14,6 @@
 #include <vector>
 
 namespace vethtrace {
-
-using Nanoseconds = std::uint64_t;
 
 // The values that a bucket holds, both bounds included. The overflow bucket has no upper bound.
 struct BucketRange {

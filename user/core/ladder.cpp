@@ -12,7 +12,7 @@ namespace {
 
 using namespace layout;
 
-constexpr std::array<std::string_view, 3> kind_names = {"fentry", "kprobe", "tracepoint"};
+constexpr std::array<std::string_view, 3> hook_kind_names = {"fentry", "kprobe", "tracepoint"};
 
 Rung tracepoint(const std::string &name) {
     return {HookKind::tracepoint, name, name};
@@ -133,12 +133,13 @@ Ladder optional(Ladder ladder) {
 } // namespace
 
 std::string_view name_of(HookKind kind) {
-    return kind_names.at(static_cast<std::size_t>(kind));
+    return hook_kind_names.at(static_cast<std::size_t>(kind));
 }
 
 std::optional<HookKind> hook_kind_named(std::string_view name) {
-    auto known = std::find(kind_names.begin(), kind_names.end(), name);
-    return known == kind_names.end() ? std::nullopt : std::optional(static_cast<HookKind>(known - kind_names.begin()));
+    auto known = std::find(hook_kind_names.begin(), hook_kind_names.end(), name);
+    return known == hook_kind_names.end() ? std::nullopt
+                                          : std::optional(static_cast<HookKind>(known - hook_kind_names.begin()));
 }
 
 std::string Rung::text() const {
@@ -206,7 +207,7 @@ Result<Denied> Denied::parse(const std::vector<std::string> &words) {
         if (!known)
             return tl::unexpected(Error{"--no-hook " + word, "there is no such kind of hook",
                                         fmt::format("choose from {}, or one target as in tracepoint:sk_data_ready",
-                                                    fmt::join(kind_names, ", ")),
+                                                    fmt::join(hook_kind_names, ", ")),
                                         Exit::usage});
         denied.entries_.push_back({*known, colon == std::string::npos ? "" : word.substr(colon + 1)});
     }

@@ -10,7 +10,7 @@ namespace {
 
 using namespace layout;
 
-constexpr std::array<std::string_view, 5> kind_names = {"container", "netns", "process", "interface", "host"};
+constexpr std::array<std::string_view, 5> target_kind_names = {"container", "netns", "process", "interface", "host"};
 constexpr std::array<std::string_view, 2> flow_names = {"out", "in"};
 constexpr std::array<std::string_view, 4> grouping_names = {"container", "interface", "cpu", "direction"};
 
@@ -70,11 +70,11 @@ Stage stage_to_device(Station from, Station to, bool bridged) {
 } // namespace
 
 std::string_view name_of(TargetKind kind) {
-    return kind_names.at(static_cast<std::size_t>(kind));
+    return target_kind_names.at(static_cast<std::size_t>(kind));
 }
 
 std::optional<TargetKind> target_kind_named(std::string_view name) {
-    return find_name<TargetKind>(kind_names, name);
+    return find_name<TargetKind>(target_kind_names, name);
 }
 
 std::string_view name_of(Flow flow) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "export/metrics_text.hpp"
 
+#include "core/units.hpp"
+
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 #include <sstream>
@@ -15,10 +17,8 @@ using prometheus::MetricFamily;
 using prometheus::MetricType;
 using Labels = std::vector<ClientMetric::Label>;
 
-constexpr double ns_per_second = 1e9;
-
 double seconds(Nanoseconds ns) {
-    return static_cast<double>(ns) / ns_per_second;
+    return static_cast<double>(ns) / ns_per_s;
 }
 
 // The families in the order in which they are told.
@@ -144,7 +144,7 @@ void add_cost(const NodeFigures &node, const ExporterState &state, Families &fam
     families.gauge("overhead_limit_ratio", "What it may be at most: fewer packets are followed before it is more.",
                    state.max_overhead);
     families.begin(MetricType::Counter, "overhead_seconds_total", "Time that the busiest CPU spent in tracing.");
-    families.add({}, node.overhead_ns / ns_per_second);
+    families.add({}, node.overhead_ns / ns_per_s);
     families.counter("missed_events_total", "Runs of tracing programs that the kernel suppressed.", state.missed);
     families.begin(MetricType::Counter, "cpu_seconds_total", "CPU time of the exporter's process.");
     families.add({}, state.cost.cpu_seconds);

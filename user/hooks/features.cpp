@@ -1,26 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "hooks/features.hpp"
 
+#include "hooks/btf.hpp"
 #include "privileges/privileges.hpp"
 
 #include <array>
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <map>
 
 namespace vethtrace {
-
-namespace {
-
-struct FreeBtf {
-    void operator()(btf *types) const { btf__free(types); }
-};
-using Btf = std::unique_ptr<btf, FreeBtf>;
-
-} // namespace
 
 class Features::Implementation {
 public:

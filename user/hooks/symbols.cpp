@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "hooks/symbols.hpp"
 
+#include "hooks/btf.hpp"
+
 #include <algorithm>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
 #include <fstream>
-#include <memory>
 #include <set>
 #include <string>
 
@@ -15,11 +15,6 @@ namespace vethtrace {
 namespace {
 
 constexpr const char *list_of_symbols = "/proc/kallsyms";
-
-struct FreeBtf {
-    void operator()(btf *types) const { btf__free(types); }
-};
-using Btf = std::unique_ptr<btf, FreeBtf>;
 
 // "ffffffff81dbaef0 t veth_xmit\t[veth]"
 struct Line {

@@ -17,7 +17,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::string_view schema = "vethtrace.watch/1";
+constexpr std::string_view watch_schema = "vethtrace.watch/1";
 constexpr std::uint64_t longest_ns = 400ULL * 86400 * 1'000'000'000;
 
 int read_cpu(const Node &node) {
@@ -127,7 +127,7 @@ NodeCounters::Cpu read_cpu_counters(const Node &from) {
             from["packets"].count(), from["time_squeezed"].count(), from["backlog_dropped"].count()};
 }
 
-WatchConservation read_conservation(const Node &from) {
+WatchConservation read_watch_conservation(const Node &from) {
     WatchConservation books;
     books.entered = from["entered"].count();
     books.completed = from["completed"].count();
@@ -170,7 +170,7 @@ WatchTotals::Summary read_summary(const Node &from) {
     summary.mean_overhead = from["overhead_ratio"].ratio();
     if (summary.mean_overhead < 0)
         from["overhead_ratio"].refuse("is negative");
-    summary.conservation = read_conservation(from["conservation"]);
+    summary.conservation = read_watch_conservation(from["conservation"]);
     summary.series_dropped = from["series_dropped"].count();
     summary.slow_suppressed = from["slow_suppressed"].count();
     return summary;
@@ -195,7 +195,7 @@ WatchWindow read_window(const Node &from) {
     window.drops = read_all_of(from["drops"], read_drop);
     window.slowest = read_all_of(from["slowest"], read_packet);
     window.node.cpus = read_all_of(from["node"]["cpus"], read_cpu_counters);
-    window.conservation = read_conservation(from["conservation"]);
+    window.conservation = read_watch_conservation(from["conservation"]);
     window.series_dropped = from["series_dropped"].count();
     window.slow_suppressed = from["slow_suppressed"].count();
     window.notes = read_all_of(from["notes"], read_text);
@@ -290,8 +290,8 @@ Result<std::optional<WatchWindow>> WatchRecording::take(const std::string &line,
         return tl::unexpected(json.error());
     std::optional<Error> wrong;
     Node document(&*json, "", &wrong, name);
-    if (std::string found = document["schema"].text(); found != schema)
-        document["schema"].refuse(fmt::format("is not {}", schema));
+    if (std::string found = document["schema"].text(); found != watch_schema)
+        document["schema"].refuse(fmt::format("is not {}", watch_schema));
     std::optional<WatchWindow> window;
     if (document["final"].flag()) {
         take_end(document);

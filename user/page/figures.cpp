@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "page/figures.hpp"
 
+#include "core/units.hpp"
 #include "report/distribution.hpp"
 #include "report/style.hpp"
 
@@ -49,7 +50,6 @@ std::string change_text(double ns) {
 }
 
 std::string percent_text(double ratio) {
-    constexpr double percent = 100;
     if (!std::isfinite(ratio))
         return dash;
     return fmt::format("{}{:.1f}{}%", ratio < 0 ? minus : "", std::abs(ratio) * percent, no_break);

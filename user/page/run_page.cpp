@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "page/run_parts.hpp"
 
+#include "core/units.hpp"
 #include "page/figures.hpp"
 #include "page/frame.hpp"
 #include "page/page.hpp"
@@ -43,10 +44,7 @@ double per_transaction(std::uint64_t count, const RunResult &result) {
 }
 
 double rate_of(const LoadResult &load) {
-    constexpr double second = 1e9;
-    return load.duration_ns == 0
-               ? 0
-               : static_cast<double>(load.transactions) * second / static_cast<double>(load.duration_ns);
+    return per_second(static_cast<double>(load.transactions), load.duration_ns).value_or(0);
 }
 
 // ---- what it comes to

@@ -14,7 +14,7 @@ namespace {
 constexpr double row_height = 38;
 constexpr double name_height = 18; // the upper part of a row
 constexpr double piece_height = 14;
-constexpr double thinnest = 0.3; // percent: what is shorter is seen all the same
+constexpr double thinnest_bar = 0.3; // percent: what is shorter is seen all the same
 constexpr double all = 100;
 
 std::string task_text(const std::string &comm, std::uint32_t pid) {
@@ -143,7 +143,7 @@ MomentLayout lay_out_moments(const std::vector<Moment> &moments) {
             row = layout.rows.insert(row, {name, static_cast<double>(layout.rows.size()) * row_height + name_height});
         Nanoseconds took = since_before(moments, i);
         double begin = static_cast<double>(moments[i].since_first - took) / static_cast<double>(longest) * all;
-        double width = std::max(static_cast<double>(took) / static_cast<double>(longest) * all, thinnest);
+        double width = std::max(static_cast<double>(took) / static_cast<double>(longest) * all, thinnest_bar);
         layout.pieces.push_back({i, std::min(begin, all - width), width, row->y});
     }
     layout.height = static_cast<double>(layout.rows.size()) * row_height + name_height;

@@ -31,8 +31,8 @@ constexpr double box_padding = 10;   // around the bands of a box
 constexpr double box_title = 20;     // above them
 constexpr double head = 26;          // above all: which side is which
 constexpr double turn_room = 20;     // below the server's stations, where its own time is told
-constexpr double thinnest = 3;
-constexpr double thickest = 16;
+constexpr double thinnest_arrow = 3;
+constexpr double thickest_arrow = 16;
 
 constexpr const char *load = "TCP_RR"; // the kind of an application
 
@@ -122,9 +122,9 @@ double mean_of(const Hop &hop, std::uint64_t transactions) {
 
 class Arranger {
 public:
-    Arranger(const Way &way, std::vector<NumberedHop> hops, std::uint64_t transactions, double thickest_ns,
+    Arranger(const Way &way, std::vector<NumberedHop> hops, std::uint64_t transactions, double thickest_arrow_ns,
              PictureSize size)
-        : way_(way), hops_(std::move(hops)), transactions_(transactions), thickest_ns_(thickest_ns) {
+        : way_(way), hops_(std::move(hops)), transactions_(transactions), thickest_arrow_ns_(thickest_arrow_ns) {
         layout_.size = size;
         layout_.width = size == PictureSize::wide ? wide_width : narrow_width;
         layout_.inset = size == PictureSize::wide ? wide_inset : narrow_inset;
@@ -208,9 +208,10 @@ private:
             bool requests = each.hop->name.direction == Direction::request;
             double y = requests ? down_[++down].y : up_[up++].y;
             double mean = mean_of(*each.hop, transactions_);
-            double share = thickest_ns_ > 0 ? std::min(mean / thickest_ns_, 1.0) : 0;
+            double share = thickest_arrow_ns_ > 0 ? std::min(mean / thickest_arrow_ns_, 1.0) : 0;
             layout_.stretches.push_back({each.number, each.hop, mean, before, y,
-                                         thinnest + (thickest - thinnest) * share, !requests && up == 1});
+                                         thinnest_arrow + (thickest_arrow - thinnest_arrow) * share,
+                                         !requests && up == 1});
             before = y;
         }
     }
@@ -224,7 +225,7 @@ private:
     const Way &way_;
     std::vector<NumberedHop> hops_;
     std::uint64_t transactions_;
-    double thickest_ns_;
+    double thickest_arrow_ns_;
     WayLayout layout_;
     std::vector<Visit> down_; // request
     std::vector<Visit> up_;   // response, beginning at the bottom
@@ -362,7 +363,8 @@ double longest_hop_ns(const RunResult &result) {
     return longest;
 }
 
-std::optional<WayLayout> lay_out_way(const RunResult &result, PictureSize size, std::optional<double> thickest_ns) {
+std::optional<WayLayout> lay_out_way(const RunResult &result, PictureSize size,
+                                     std::optional<double> thickest_arrow_ns) {
     Result<Way> way = Way::of(result.mode, result.topology);
     if (!way)
         return std::nullopt;
@@ -374,7 +376,8 @@ std::optional<WayLayout> lay_out_way(const RunResult &result, PictureSize size, 
     std::erase_if(hops, [](const NumberedHop &each) { return each.hop->name.stage == Stage::unforeseen; });
     if (hops.empty() || !follows_way(*way, hops))
         return std::nullopt;
-    return Arranger(*way, std::move(hops), result.load.followed(), thickest_ns.value_or(longest_hop_ns(result)), size)
+    return Arranger(*way, std::move(hops), result.load.followed(), thickest_arrow_ns.value_or(longest_hop_ns(result)),
+                    size)
         .arrange();
 }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "report/compare_words.hpp"
+
+#include "core/units.hpp"
 #include "report/text.hpp"
 
 #include <algorithm>
@@ -15,7 +17,6 @@ namespace {
 constexpr int name_width = 18;
 constexpr int value_width = 10;
 constexpr int delta_width = 20;
-constexpr double percent = 100;
 
 // +0.75us, -12ns
 std::string signed_text(double ns) {
@@ -162,33 +163,18 @@ std::string verdict_line(const Delta &delta, const TextStyle &style) {
     return painted(sentence.claim, Tone::strong, style) + sentence.rest + "\n";
 }
 
-// Broken where a line would be longer than the terminal is wide.
-std::string wrapped(std::string_view text, int indentation, const TextStyle &style) {
-    constexpr int narrowest = 40;
-    auto width = static_cast<std::size_t>(std::max(style.width - indentation, narrowest));
-    std::string out;
-    while (!text.empty()) {
-        std::size_t end = text.size() <= width ? text.size() : text.rfind(' ', width);
-        if (end == std::string_view::npos)
-            end = std::min(text.size(), text.find(' '));
-        out += fmt::format("{:{}}{}\n", "", indentation, painted(std::string(text.substr(0, end)), Tone::dim, style));
-        text.remove_prefix(std::min(end + 1, text.size()));
-    }
-    return out;
-}
-
 // A sentence for each stage that matters, and what the kernel does there, once for all.
 class StageSentences {
 public:
     explicit StageSentences(const TextStyle &style) : style_(style) {}
 
     std::string of(const Delta &delta) {
-        constexpr int indentation = 11;
+        constexpr std::size_t indentation = 11;
         std::string out;
         for (const StageSentence &sentence : stages_that_matter(delta, words_of_terminal)) {
             out += fmt::format("  {:>8} {}\n", sentence.change, sentence.rest);
             if (described_.insert(sentence.stage).second)
-                out += wrapped(description_of(sentence.stage), indentation, style_);
+                out += painted(wrapped(description_of(sentence.stage), indentation, style_), Tone::dim, style_);
         }
         return out;
     }

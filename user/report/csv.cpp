@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "report/csv.hpp"
 
+#include "core/units.hpp"
 #include "core/utc.hpp"
 #include "report/distribution.hpp"
 
@@ -10,8 +11,6 @@
 namespace vethtrace {
 
 namespace {
-
-constexpr double second_ns = 1e9;
 
 template<typename Distribution>
 void add_times(Csv &csv, const Distribution &time) {
@@ -74,7 +73,7 @@ void begin_window_line(Csv &csv, std::uint64_t number, const std::string &begun,
                        std::string_view kind) {
     csv.number(std::optional(number));
     csv.text(begun);
-    csv.number(std::optional(static_cast<double>(duration_ns) / second_ns));
+    csv.number(std::optional(static_cast<double>(duration_ns) / ns_per_s));
     csv.text(kind);
 }
 
@@ -89,12 +88,6 @@ void add_drop(Csv &csv, const std::string &target, Flow flow, Station last, cons
     csv.number(std::optional(count));
     csv.empty(1 + time_columns);
     csv.next();
-}
-
-std::optional<double> rate(std::uint64_t packets, Nanoseconds duration_ns) {
-    if (duration_ns == 0)
-        return std::nullopt;
-    return static_cast<double>(packets) * second_ns / static_cast<double>(duration_ns);
 }
 
 } // namespace
@@ -207,8 +200,8 @@ std::string to_csv(const RrResult &result) {
     csv.text(result.server);
     for (std::uint64_t count : {load.flows, load.request_bytes, load.response_bytes})
         csv.number(std::optional(count));
-    csv.number(std::optional(static_cast<double>(load.duration_ns) / second_ns));
-    csv.number(rate(load.transactions, load.duration_ns));
+    csv.number(std::optional(static_cast<double>(load.duration_ns) / ns_per_s));
+    csv.number(per_second(static_cast<double>(load.transactions), load.duration_ns));
     add_times(csv, load.rtt);
     csv.next();
     return csv.take();
@@ -253,7 +246,7 @@ std::string to_csv(const WatchWindow &window) {
         csv.text(series.group);
         csv.empty();
         csv.number(std::optional(packets));
-        csv.number(rate(packets, window.duration_ns));
+        csv.number(per_second(static_cast<double>(packets), window.duration_ns));
         add_times(csv, series.time);
         csv.next();
     }
@@ -277,7 +270,7 @@ std::string to_csv(const WatchTotals &totals) {
         csv.text(name_of(to));
         csv.empty(2);
         csv.number(std::optional(total.packets));
-        csv.number(rate(total.packets, totals.duration_ns()));
+        csv.number(per_second(static_cast<double>(total.packets), totals.duration_ns()));
         add_times(csv, total.time);
         csv.next();
     }

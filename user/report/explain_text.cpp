@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "report/text.hpp"
 
+#include "core/units.hpp"
+
 #include <algorithm>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -10,27 +12,7 @@ namespace vethtrace {
 
 namespace {
 
-constexpr double percent = 100;
-
-// Words in lines of at most that width, each with the indentation.
-std::string wrapped(const std::string &text, std::size_t indentation, const TextStyle &style) {
-    constexpr std::size_t narrowest = 40;
-    constexpr std::size_t widest = 120;
-    std::size_t width = std::clamp(static_cast<std::size_t>(std::max(style.width, 0)), narrowest, widest);
-    std::string out;
-    std::string line;
-    std::istringstream words(text);
-    for (std::string word; words >> word;) {
-        if (!line.empty() && indentation + line.size() + 1 + word.size() > width) {
-            out += fmt::format("{:{}}{}\n", "", indentation, line);
-            line.clear();
-        }
-        line += (line.empty() ? "" : " ") + word;
-    }
-    return line.empty() ? out : out + fmt::format("{:{}}{}\n", "", indentation, line);
-}
-
-constexpr std::size_t indentation = 5;
+constexpr std::size_t below_title = 5;
 
 std::string time_text(const StepTime &time) {
     return fmt::format("{:>8} {:>4.0f} %", duration_text(time.mean_ns), time.share * percent);
@@ -46,10 +28,10 @@ std::string step_text(std::size_t number, const ExplainedStep &step, const TextS
     std::string place =
         fmt::format("in {}{}; {}", passage.netns,
                     passage.device.empty() ? "" : fmt::format(", at device {}", passage.device), passage.context);
-    out += painted(wrapped(place, indentation, style), Tone::dim, style);
-    out += wrapped(passage.what, indentation, style);
+    out += painted(wrapped(place, below_title, style), Tone::dim, style);
+    out += wrapped(passage.what, below_title, style);
     if (std::string functions = functions_text(step); !functions.empty())
-        out += painted(wrapped(functions, indentation, style), Tone::bar, style);
+        out += painted(wrapped(functions, below_title, style), Tone::bar, style);
     return out;
 }
 

@@ -1,20 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "report/style.hpp"
 
+#include "core/units.hpp"
+
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <fmt/format.h>
+#include <sstream>
 #include <string_view>
 
 namespace vethtrace {
-
-namespace {
-
-constexpr double ns_per_us = 1e3;
-constexpr double ns_per_ms = 1e6;
-constexpr double ns_per_s = 1e9;
-
-} // namespace
 
 std::string painted(const std::string &text, Tone tone, const TextStyle &style) {
     if (!style.color || tone == Tone::plain)
@@ -53,6 +49,23 @@ std::string count_text(std::uint64_t count) {
         text += digits[i];
     }
     return text;
+}
+
+std::string wrapped(std::string_view text, std::size_t indentation, const TextStyle &style) {
+    constexpr std::size_t narrowest = 40;
+    constexpr std::size_t widest = 120;
+    std::size_t width = std::clamp(static_cast<std::size_t>(std::max(style.width, 0)), narrowest, widest);
+    std::string out;
+    std::string line;
+    std::istringstream words{std::string(text)};
+    for (std::string word; words >> word;) {
+        if (!line.empty() && indentation + line.size() + 1 + word.size() > width) {
+            out += fmt::format("{:{}}{}\n", "", indentation, line);
+            line.clear();
+        }
+        line += (line.empty() ? "" : " ") + word;
+    }
+    return line.empty() ? out : out + fmt::format("{:{}}{}\n", "", indentation, line);
 }
 
 std::string machine_line(const Environment &environment, const TextStyle &style) {

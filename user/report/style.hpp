@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace vethtrace {
 
@@ -19,6 +20,9 @@ struct TextStyle {
 enum class Tone { plain, dim, strong, good, bad, bar };
 
 [[nodiscard]] std::string painted(const std::string &text, Tone tone, const TextStyle &style);
+
+// Its words in lines that the terminal is wide enough for, each with the indentation.
+[[nodiscard]] std::string wrapped(std::string_view text, std::size_t indentation, const TextStyle &style);
 
 // 912ns, 1.42us, 13.0ms: three digits that count.
 [[nodiscard]] std::string duration_text(double ns);

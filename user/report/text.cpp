@@ -2,6 +2,7 @@
 #include "report/text.hpp"
 
 #include "core/footprint.hpp"
+#include "core/units.hpp"
 
 #include <algorithm>
 #include <array>
@@ -12,9 +13,6 @@
 namespace vethtrace {
 
 namespace {
-
-constexpr double ns_per_us = 1e3;
-constexpr double ns_per_s = 1e9;
 
 std::string percentile_text(const Histogram &histogram, double quantile) {
     std::optional<double> value = histogram.percentile(quantile);
@@ -28,7 +26,7 @@ std::string optional_text(const std::optional<Nanoseconds> &value) {
 // ---- parts of a run
 
 constexpr int hop_width = 42;
-constexpr int most_bar = 24;
+constexpr int widest_bar = 24;
 
 double share_of(const Hop &hop, const RunResult &result) {
     double rtt = result.ledger.rtt_mean_ns * static_cast<double>(result.load.followed());
@@ -59,7 +57,7 @@ std::string hop_rows(const RunResult &result, const TextStyle &style) {
         largest = std::max(largest, share_of(hop, result));
     // What is left of a narrow terminal is the bar's.
     constexpr int before_bar = 105;
-    int bar_width = std::clamp(style.width - before_bar, 0, most_bar);
+    int bar_width = std::clamp(style.width - before_bar, 0, widest_bar);
 
     std::optional<Direction> direction;
     int number = 0;
@@ -97,8 +95,7 @@ std::string ledger_line(const RunResult &result) {
 
 std::string rtt_line(const LoadResult &load) {
     const Histogram &rtt = load.rtt;
-    double seconds = static_cast<double>(load.duration_ns) / ns_per_s;
-    double rate = seconds > 0 ? static_cast<double>(load.transactions) / seconds : 0;
+    double rate = per_second(static_cast<double>(load.transactions), load.duration_ns).value_or(0);
     constexpr double most_rate = 1e12; // a stored result may say anything
     return fmt::format(" rtt       mean {}  min {}  p50 {}  p90 {}  p99 {}  p99.9 {}  max {}   {} transactions/s\n",
                        rtt.mean() ? duration_text(*rtt.mean()) : "-", optional_text(rtt.min()),
@@ -127,7 +124,6 @@ std::string softirq_line(const RunResult &result) {
 }
 
 std::string budget_line(const RunResult &result) {
-    constexpr double percent = 100;
     const std::optional<Budget> &budget = result.budget;
     if (!budget)
         return "";

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "report/watch_json.hpp"
 
+#include "core/units.hpp"
 #include "core/utc.hpp"
 #include "report/distribution.hpp"
 
@@ -12,11 +13,10 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr const char *schema = "vethtrace.watch/1";
+constexpr const char *watch_schema = "vethtrace.watch/1";
 
-double rate(std::uint64_t packets, Nanoseconds duration_ns) {
-    constexpr double second = 1e9;
-    return duration_ns == 0 ? 0 : rounded(static_cast<double>(packets) * second / static_cast<double>(duration_ns));
+double rounded_rate(std::uint64_t packets, Nanoseconds duration) {
+    return rounded(per_second(static_cast<double>(packets), duration).value_or(0));
 }
 
 Json series_json(const WatchSeries &series, const WatchWindow &window) {
@@ -26,7 +26,7 @@ Json series_json(const WatchSeries &series, const WatchWindow &window) {
                  {"to", name_of(series.to)},
                  {"stage", name_of(series.stage)},
                  {"group", series.group},
-                 {"rate_per_s", rate(series.time.count() * window.sample, window.duration_ns)},
+                 {"rate_per_s", rounded_rate(series.time.count() * window.sample, window.duration_ns)},
                  {"count", series.time.count()},
                  {"sum_ns", series.time.sum()}};
     add_distribution(json, series.time);
@@ -117,7 +117,7 @@ Json to_json(const SlowPacket &packet) {
 }
 
 Json to_json(const WatchWindow &window, const std::vector<Advice> &advice) {
-    return {{"schema", schema},
+    return {{"schema", watch_schema},
             {"final", false},
             {"number", window.number},
             {"begun", utc_text(window.begun)},
@@ -153,7 +153,7 @@ Json final_json(const WatchTotals &totals, const std::string &ended, const Envir
                      {"to", name_of(to)},
                      {"stage", name_of(totals.stages().at(key))},
                      {"packets", total.packets},
-                     {"rate_per_s", rate(total.packets, totals.duration_ns())},
+                     {"rate_per_s", rounded_rate(total.packets, totals.duration_ns())},
                      {"count", total.time.count()},
                      {"sum_ns", total.time.sum()}};
         add_distribution(json, total.time);
@@ -162,7 +162,7 @@ Json final_json(const WatchTotals &totals, const std::string &ended, const Envir
     Json drops = Json::array();
     for (const auto &[key, count] : totals.drops())
         drops.push_back(drop_json(std::get<0>(key), std::get<1>(key), std::get<2>(key), std::get<3>(key), count));
-    return {{"schema", schema},
+    return {{"schema", watch_schema},
             {"final", true},
             {"tool", {{"version", environment.tool}, {"libbpf", environment.libbpf}}},
             {"kernel", environment.kernel},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "report/watch_text.hpp"
 
+#include "core/units.hpp"
 #include "report/columns.hpp"
 
 #include <algorithm>
@@ -17,7 +18,6 @@ namespace vethtrace {
 namespace {
 
 constexpr std::array<std::string_view, 4> sort_names = {"growth", "p99", "rate", "name"};
-constexpr double second = 1e9;
 
 std::string time_or_blank(const std::optional<double> &ns) {
     return ns ? duration_text(*ns) : "-";
@@ -56,10 +56,8 @@ std::map<RowKey, SparseHistogram> grouped(const WatchWindow &window, Grouping gr
     return rows;
 }
 
-double per_second(const SparseHistogram &time, const WatchWindow &window) {
-    return window.duration_ns == 0
-               ? 0
-               : static_cast<double>(time.sum()) * window.sample * second / static_cast<double>(window.duration_ns);
+double time_per_second(const SparseHistogram &time, const WatchWindow &window) {
+    return per_second(static_cast<double>(time.sum()) * window.sample, window.duration_ns).value_or(0);
 }
 
 std::string change_text(const WatchRow &row) {
@@ -291,12 +289,11 @@ std::vector<WatchRow> watch_rows(std::span<const WatchWindow> windows, Grouping 
         earlier = grouped(*before, grouping);
     for (auto &[key, time] : grouped(window, grouping)) {
         WatchRow row{.group = std::get<0>(key), .flow = std::get<1>(key), .stage = std::get<2>(key), .time = time};
-        row.rate = static_cast<double>(time.count()) * window.sample * second /
-                   static_cast<double>(std::max<Nanoseconds>(window.duration_ns, 1));
-        row.growth = per_second(time, window);
+        row.rate = per_second(static_cast<double>(time.count()) * window.sample, window.duration_ns).value_or(0);
+        row.growth = time_per_second(time, window);
         if (auto known = earlier.find(key); known != earlier.end()) {
             row.before = known->second.mean();
-            row.growth -= per_second(known->second, *before);
+            row.growth -= time_per_second(known->second, *before);
         }
         rows.push_back(std::move(row));
     }
@@ -394,8 +391,8 @@ std::vector<WatchRow> rows_of_all(const WatchTotals &totals) {
     }
     std::vector<WatchRow> rows = watch_rows(std::span(&all, 1), Grouping::container, WatchSort::name);
     for (WatchRow &row : rows)
-        row.rate = static_cast<double>(packets[{row.group, row.flow, row.stage}]) * second /
-                   static_cast<double>(std::max<Nanoseconds>(all.duration_ns, 1));
+        row.rate =
+            per_second(static_cast<double>(packets[{row.group, row.flow, row.stage}]), all.duration_ns).value_or(0);
     return rows;
 }
 

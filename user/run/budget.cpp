@@ -10,13 +10,13 @@ namespace vethtrace {
 
 namespace {
 
-constexpr int rounds = 9;
-constexpr std::uint64_t transactions = 300; // of each flow, in each stretch
-constexpr std::uint32_t most = 4096;        // beyond that hardly anything is left to be seen
-constexpr std::uint32_t nothing = ~0U;      // one in so many is none in so short a time
+constexpr int trial_rounds = 9;
+constexpr std::uint64_t trial_transactions = 300; // of each flow, in each stretch
+constexpr std::uint32_t most = 4096;              // beyond that hardly anything is left to be seen
+constexpr std::uint32_t nothing = ~0U;            // one in so many is none in so short a time
 
 Result<double> middle_round_trip(Session &session, const RunOptions &options, bool traced) {
-    Stretch stretch{options.warmup, transactions * options.load.flows, {}, traced};
+    Stretch stretch{options.warmup, trial_transactions * options.load.flows, {}, traced};
     return session.load().run(stretch).map(
         [](const StretchResult &result) { return result.rtt.percentile(1.0 / 2).value_or(0); });
 }
@@ -71,7 +71,7 @@ Result<Budget> choose_sample(Session &session, const RunOptions &options, double
         return tl::unexpected(trial.error());
     std::vector<double> none;
     std::vector<double> all;
-    for (int round = 0; round < rounds; ++round) {
+    for (int round = 0; round < trial_rounds; ++round) {
         Result<double> untraced = middle_round_trip(session, options, false);
         Result<double> idle = traced_round_trip(session, options, nothing);
         Result<double> busy = traced_round_trip(session, options, 1);

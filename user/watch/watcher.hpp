@@ -38,10 +38,12 @@ public:
     // From here on packets are followed. Purpose::tracing and Purpose::looking are needed as long as it lives.
     [[nodiscard]] static Result<std::unique_ptr<Watcher>> open(const WatchOptions &options);
 
-    // Looks for targets that have come or are gone; once a second.
+    // Looks for targets that have come or are gone; to be called so often.
+    static constexpr std::chrono::seconds between_refreshes{1};
     [[nodiscard]] Result<void> refresh();
 
-    // Packets that were slower than --slower-than, since the last call; some ten times a second.
+    // Packets that were slower than --slower-than, since the last call; to be called so often.
+    static constexpr std::chrono::milliseconds between_polls{100};
     void poll(const std::function<void(const SlowPacket &)> &each);
 
     void set_grouping(Grouping grouping);

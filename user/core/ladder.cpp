@@ -153,7 +153,7 @@ std::vector<Ladder> ladders_for(const Way &way) {
         if (is_at_device(step.station) && point_of(step.station) == POINT_XMIT)
             add_once(ladders, xmit_ladder(way.kind_of(role_of(step.station))));
     add_once(ladders, netif_rx_ladder());
-    if (row_of(way.mode()).through_napi)
+    if (row_of(way.mode()).special.through_napi)
         add_gro(ladders);
     add_once(ladders, receive_ladder());
     add_once(ladders, data_ready_ladder());

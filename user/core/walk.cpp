@@ -332,7 +332,7 @@ private:
             "the neighbour. On this way its netfilter is asked, where PREROUTING, FORWARD and POSTROUTING have "
             "rules.";
         out_.calls = {ip_rcv(), call("ip_forward"), call("ip_output"), ip_finish_output2(), call("__dev_queue_xmit")};
-        if (way_.mode() == Mode::nat) {
+        if (row_of(way_.mode()).special.masquerades) {
             out_.what += " Here they have: the masquerade rule, and with it conntrack.";
             out_.calls.insert(out_.calls.begin() + 1, call("nf_hook_slow"));
         }
@@ -441,7 +441,7 @@ std::vector<WalkModule> modules_of(const Way &way) {
     case DeviceKind::bridge:
         break;
     }
-    if (row_of(way.mode()).is_bridged)
+    if (row_of(way.mode()).attachment == Attachment::bridge_port)
         modules.push_back({"bridge", "br_handle_frame"});
     return modules;
 }

@@ -12,24 +12,30 @@ namespace {
 
 using namespace layout;
 
+constexpr ModeRow::Special nothing_special = {};
+constexpr ModeRow::Special through_napi = {.through_napi = true};
+constexpr ModeRow::Special masquerades = {.masquerades = true};
+constexpr ModeRow::Special ipvlan_l2 = {.ipvlan = IpvlanMode::l2};
+constexpr ModeRow::Special ipvlan_l3 = {.ipvlan = IpvlanMode::l3};
+
 constexpr std::array<ModeRow, 9> modes = {{
-    {Mode::host, "host", DeviceKind::veth, false, false, false, "CONFIG_VETH", "veth",
+    {Mode::host, "host", Attachment::none, DeviceKind::veth, nothing_special, "CONFIG_VETH", "veth",
      "no container: the host's own stack on its uplink"},
-    {Mode::veth, "veth", DeviceKind::veth, true, false, false, "CONFIG_VETH", "veth",
+    {Mode::veth, "veth", Attachment::routed_pair, DeviceKind::veth, nothing_special, "CONFIG_VETH", "veth",
      "a veth pair, routed by the host"},
-    {Mode::veth_gro, "veth-gro", DeviceKind::veth, true, false, true, "CONFIG_VETH", "veth",
+    {Mode::veth_gro, "veth-gro", Attachment::routed_pair, DeviceKind::veth, through_napi, "CONFIG_VETH", "veth",
      "the same with GRO on and TSO off, so that NAPI receives (5.13 and later)"},
-    {Mode::bridge, "bridge", DeviceKind::veth, true, true, false, "CONFIG_BRIDGE", "bridge",
+    {Mode::bridge, "bridge", Attachment::bridge_port, DeviceKind::veth, nothing_special, "CONFIG_BRIDGE", "bridge",
      "a veth pair into a Linux bridge, routed by the host"},
-    {Mode::nat, "nat", DeviceKind::veth, true, true, false, "CONFIG_NFT_MASQ", "nft_masq",
+    {Mode::nat, "nat", Attachment::bridge_port, DeviceKind::veth, masquerades, "CONFIG_NFT_MASQ", "nft_masq",
      "the same with masquerade, as Docker has it by default"},
-    {Mode::netkit, "netkit", DeviceKind::netkit, true, false, false, "CONFIG_NETKIT", "netkit",
+    {Mode::netkit, "netkit", Attachment::routed_pair, DeviceKind::netkit, nothing_special, "CONFIG_NETKIT", "netkit",
      "a netkit pair in L3 mode, routed by the host (6.7 and later)"},
-    {Mode::macvlan, "macvlan", DeviceKind::macvlan, false, false, false, "CONFIG_MACVLAN", "macvlan",
+    {Mode::macvlan, "macvlan", Attachment::uplink, DeviceKind::macvlan, nothing_special, "CONFIG_MACVLAN", "macvlan",
      "a macvlan in bridge mode on the host's uplink"},
-    {Mode::ipvlan, "ipvlan", DeviceKind::ipvlan, false, false, false, "CONFIG_IPVLAN", "ipvlan",
+    {Mode::ipvlan, "ipvlan", Attachment::uplink, DeviceKind::ipvlan, ipvlan_l2, "CONFIG_IPVLAN", "ipvlan",
      "an ipvlan in L2 mode on the host's uplink"},
-    {Mode::ipvlan_l3, "ipvlan-l3", DeviceKind::ipvlan_l3, false, false, false, "CONFIG_IPVLAN", "ipvlan",
+    {Mode::ipvlan_l3, "ipvlan-l3", Attachment::uplink, DeviceKind::ipvlan_l3, ipvlan_l3, "CONFIG_IPVLAN", "ipvlan",
      "an ipvlan in L3 mode on the host's uplink"},
 }};
 
@@ -208,47 +214,40 @@ std::vector<Step> join(std::initializer_list<std::span<const Step>> parts) {
     return steps;
 }
 
-std::vector<Step> wire_steps(Mode mode) {
-    switch (mode) {
-    case Mode::host:
+std::vector<Step> wire_steps(const ModeRow &row) {
+    switch (row.attachment) {
+    case Attachment::none:
         return join({host_out, wire_to_server, wire_from_server, into_client});
-    case Mode::veth_gro:
-        return join({veth_gro_out, wire_to_server, wire_from_server, veth_gro_in, into_client});
-    case Mode::veth:
-    case Mode::netkit: // which is a pair as well, and also ends in the backlog as long as no program redirects
+    case Attachment::routed_pair: // of veth or netkit: it ends in the backlog as long as no program redirects
+        if (row.special.through_napi)
+            return join({veth_gro_out, wire_to_server, wire_from_server, veth_gro_in, into_client});
         return join({veth_out, wire_to_server, wire_from_server, veth_in, into_client});
-    case Mode::bridge:
-    case Mode::nat:
+    case Attachment::bridge_port:
         return join({bridge_out, wire_to_server, wire_from_server, bridge_in, into_client});
-    case Mode::macvlan:
-    case Mode::ipvlan:
-    case Mode::ipvlan_l3:
+    case Attachment::uplink:
         return join({parent_out, wire_to_server, wire_from_server, into_client});
     }
     return {};
 }
 
-std::vector<Step> local_steps(Mode mode) {
+std::vector<Step> local_steps(const ModeRow &row) {
     const std::array<Step, 1> sent = {app_send_client};
-    switch (mode) {
-    case Mode::host:
+    switch (row.attachment) {
+    case Attachment::none:
         return {};
-    case Mode::veth_gro:
-        return join({std::span(veth_gro_out).first(veth_gro_out.size() - 1), second_gro_in, into_server, second_gro_out,
-                     veth_gro_in, into_client});
-    case Mode::veth:
-    case Mode::netkit:
+    case Attachment::routed_pair:
+        if (row.special.through_napi)
+            return join({std::span(veth_gro_out).first(veth_gro_out.size() - 1), second_gro_in, into_server,
+                         second_gro_out, veth_gro_in, into_client});
         return join({std::span(veth_out).first(veth_out.size() - 1), second_pair_in, into_server, second_pair_out,
                      veth_in, into_client});
-    case Mode::bridge:
-    case Mode::nat: // which translates nothing between two containers
+    case Attachment::bridge_port: // where nothing is translated
         return join({std::span(veth_out).first(veth_out.size() - 1), second_port_in, into_server, second_pair_out,
                      first_port_in, into_client});
-    case Mode::macvlan:
+    case Attachment::uplink:
+        if (row.special.ipvlan)
+            return join({sent, out_of_first(ROLE_PEER), into_server, out_of_second(ROLE_CONTAINER), into_client});
         return join({sent, out_of_first(ROLE_UPLINK), into_server, out_of_second(ROLE_UPLINK), into_client});
-    case Mode::ipvlan:
-    case Mode::ipvlan_l3:
-        return join({sent, out_of_first(ROLE_PEER), into_server, out_of_second(ROLE_CONTAINER), into_client});
     }
     return {};
 }
@@ -305,8 +304,8 @@ std::string_view name_of(DeviceKind kind) {
 
 Result<Way> Way::of(Mode mode, Topology topology) {
     if (topology == Topology::wire)
-        return Way(mode, topology, wire_steps(mode));
-    std::vector<Step> steps = local_steps(mode);
+        return Way(mode, topology, wire_steps(row_of(mode)));
+    std::vector<Step> steps = local_steps(row_of(mode));
     if (steps.empty())
         return fail(fmt::format("--topology local with --mode {}", name_of(mode)),
                     "local is between two containers, and this mode has none", "use --topology wire");
@@ -353,7 +352,7 @@ DeviceKind Way::kind_of(layout::role role) const {
     if (role == ROLE_BRIDGE)
         return DeviceKind::bridge;
     bool in_container = role == ROLE_CONTAINER || (role == ROLE_PEER && topology_ == Topology::local);
-    bool other_end = row_of(mode_).is_pair && (role == ROLE_HOST || role == ROLE_HOST2);
+    bool other_end = row_of(mode_).attachment != Attachment::uplink && (role == ROLE_HOST || role == ROLE_HOST2);
     return in_container || other_end ? row_of(mode_).container_device : DeviceKind::veth;
 }
 

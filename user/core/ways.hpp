@@ -7,6 +7,8 @@
 #include "core/error.hpp"
 #include "core/stations.hpp"
 
+#include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,14 +20,30 @@ enum class Mode { host, veth, veth_gro, bridge, nat, netkit, macvlan, ipvlan, ip
 enum class Topology { wire, local };
 enum class DeviceKind { veth, bridge, netkit, macvlan, ipvlan, ipvlan_l3 };
 
+// How the container's device is attached to the host.
+enum class Attachment {
+    none,        // there is no container, and the uplink is the first device
+    routed_pair, // the host has the other end of it, and routes
+    bridge_port, // the host has the other end of it, as a port of a bridge, and routes for that
+    uplink,      // it is on top of the uplink, and shares its network
+};
+
+// Of an ipvlan's parent. Numbered as in the kernel's linux/if_link.h.
+enum class IpvlanMode : std::uint16_t { l2, l3 };
+
 // A mode is a row: what it is called, what the container's device is, and what the kernel must have for it.
 struct ModeRow {
+    struct Special {
+        bool through_napi = false; // its packets are received by a NAPI poll with GRO, not from the backlog
+        bool masquerades = false;  // what leaves by the uplink has the host's address
+        std::optional<IpvlanMode> ipvlan = std::nullopt;
+    };
+
     Mode mode;
     std::string_view name;
-    DeviceKind container_device; // in mode host there is no container, and the uplink is the first device
-    bool is_pair;                // the host has the other end of it ...
-    bool is_bridged;             // ... as a port of a bridge
-    bool through_napi;           // its packets are received by a NAPI poll with GRO, not from the backlog
+    Attachment attachment;
+    DeviceKind container_device;
+    Special special;
     std::string_view kernel_option;
     std::string_view module;
     std::string_view summary;

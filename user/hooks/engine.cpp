@@ -95,7 +95,7 @@ private:
         constants.timeline_stride = std::max<std::uint64_t>(options_.timeline_stride, 1);
         constants.mutation = options_.mutation;
         constants.can_cast = options_.can_cast;
-        constants.through_napi = row_of(options_.way.mode()).through_napi;
+        constants.through_napi = row_of(options_.way.mode()).special.through_napi;
         // The tracepoint at transmit speaks for those devices whose own function is not hooked.
         for (const Step &step : options_.way.steps()) {
             std::optional<std::string> ladder = ladder_name(options_.way, step.station);

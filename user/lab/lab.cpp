@@ -50,12 +50,12 @@ Device device(role role) {
 // Builds a lab step by step; the first error ends it, and what there is goes with the unfinished lab.
 class Builder {
 public:
-    Builder(Lab &lab, Mode mode, Topology topology) : lab_(lab), mode_(mode), topology_(topology) {}
+    Builder(Lab &lab, const ModeRow &row, Topology topology) : lab_(lab), row_(row), topology_(topology) {}
 
     Result<void> build() {
         return make(lab_.host_, host_, "host")
             .and_then([&] { return make(lab_.peer_, peer_, "peer"); })
-            .and_then([&] { return mode_ == Mode::host ? nothing() : make(lab_.container_, container_, "container"); })
+            .and_then([&] { return has_container() ? make(lab_.container_, container_, "container") : nothing(); })
             .and_then([&] { return topology_ == Topology::wire ? wire() : local(); })
             .and_then([&] { return activate(); })
             .map_error([&](Error error) { return explained(std::move(error)); });
@@ -69,6 +69,9 @@ private:
     };
 
     static Result<void> nothing() { return {}; }
+
+    [[nodiscard]] bool has_container() const { return row_.attachment != Attachment::none; }
+    [[nodiscard]] bool is(DeviceKind kind) const { return row_.container_device == kind; }
 
     Result<void> make(std::optional<Netns> &netns, Part &part, const std::string &name) {
         return Netns::create(namespace_name(lab_.name(), name))
@@ -105,7 +108,7 @@ private:
 
     // The peer is a second container like the first.
     Result<void> local() {
-        if (row_of(mode_).is_bridged) {
+        if (row_.attachment == Attachment::bridge_port) {
             lab_.server_address_ = second_in_first_net;
             return bridge()
                 .and_then([&] { return port(container_, ROLE_CONTAINER, ROLE_HOST, first_net.inside); })
@@ -115,7 +118,7 @@ private:
                 .and_then([&] { return acquaint(peer_, ROLE_PEER, first_net.inside, device(ROLE_CONTAINER).mac); })
                 .and_then([&] { return translation(); });
         }
-        if (row_of(mode_).is_pair) {
+        if (row_.attachment == Attachment::routed_pair) {
             lab_.server_address_ = second_net.inside;
             return routed_pair(container_, ROLE_CONTAINER, ROLE_HOST, first_net).and_then([&] {
                 return routed_pair(peer_, ROLE_PEER, ROLE_HOST2, second_net);
@@ -141,17 +144,14 @@ private:
     // The container of topology wire.
     Result<void> container() {
         Device peer = device(ROLE_PEER);
-        switch (mode_) {
-        case Mode::host:
+        switch (row_.attachment) {
+        case Attachment::none:
             return {};
-        case Mode::veth:
-        case Mode::veth_gro:
-        case Mode::netkit:
+        case Attachment::routed_pair:
             return routed_pair(container_, ROLE_CONTAINER, ROLE_HOST, first_net)
                 .and_then([&] { return peer_.links->add_route(first_net.net, uplink_address, peer.ifindex); })
                 .and_then([&] { return host_.links->set_forwarding(device(ROLE_UPLINK).ifindex); });
-        case Mode::bridge:
-        case Mode::nat:
+        case Attachment::bridge_port:
             return bridge()
                 .and_then([&] { return port(container_, ROLE_CONTAINER, ROLE_HOST, first_net.inside); })
                 .and_then([&] {
@@ -161,9 +161,7 @@ private:
                 .and_then([&] { return host_.links->set_forwarding(device(ROLE_UPLINK).ifindex); })
                 .and_then([&] { return host_.links->set_forwarding(device(ROLE_BRIDGE).ifindex); })
                 .and_then([&] { return translation(); });
-        case Mode::macvlan:
-        case Mode::ipvlan:
-        case Mode::ipvlan_l3:
+        case Attachment::uplink:
             return on_parent(container_, ROLE_CONTAINER, first_on_parent)
                 .and_then([&] { return acquaint(container_, ROLE_CONTAINER, peer_address, peer.mac); })
                 .and_then([&] { return acquaint(peer_, ROLE_PEER, first_on_parent, mac_on_parent(ROLE_CONTAINER)); });
@@ -194,7 +192,7 @@ private:
     }
 
     Result<void> translation() {
-        if (mode_ != Mode::nat)
+        if (!row_.special.masquerades)
             return {};
         return masquerade(host_.netns->fd(), first_net.net, device(ROLE_UPLINK).name);
     }
@@ -214,10 +212,10 @@ private:
     }
 
     Result<void> add_pair(const Device &outside, const Device &inside, Part &container) {
-        if (mode_ == Mode::netkit)
+        if (is(DeviceKind::netkit))
             return host_.links->add_netkit(outside, inside, container.netns->fd());
         Result<void> added = host_.links->add_veth(outside, inside, container.netns->fd());
-        if (!added || !row_of(mode_).through_napi)
+        if (!added || !row_.special.through_napi)
             return added;
         return exchange_tso_for_gro(host_.netns->fd(), outside.name).and_then([&] {
             return exchange_tso_for_gro(container.netns->fd(), inside.name);
@@ -226,7 +224,7 @@ private:
 
     // netkit in L3 mode has neither addresses nor neighbours on its link.
     Result<void> acquaint_pair(Part &container, const Device &inside, const Device &outside, const RoutedNet &net) {
-        if (mode_ == Mode::netkit)
+        if (is(DeviceKind::netkit))
             return {};
         return host_.links->add_neighbour(outside.ifindex, net.inside, inside.mac).and_then([&] {
             return container.links->add_neighbour(inside.ifindex, net.outside, outside.mac);
@@ -244,33 +242,19 @@ private:
 
     Result<void> add_on_parent(const Device &inside, int netns) {
         int uplink = device(ROLE_UPLINK).ifindex;
-        auto add_ipvlan = [&](IpvlanMode mode) { return host_.links->add_ipvlan(inside, uplink, netns, mode); };
-        switch (mode_) {
-        case Mode::macvlan:
-            return host_.links->add_macvlan(inside, uplink, netns);
-        case Mode::ipvlan:
-            return add_ipvlan(IpvlanMode::l2);
-        case Mode::ipvlan_l3:
-            return add_ipvlan(IpvlanMode::l3);
-        case Mode::host:
-        case Mode::veth:
-        case Mode::veth_gro:
-        case Mode::bridge:
-        case Mode::nat:
-        case Mode::netkit:
-            break; // not on top of the uplink
-        }
-        return {};
+        if (row_.special.ipvlan)
+            return host_.links->add_ipvlan(inside, uplink, netns, *row_.special.ipvlan);
+        return host_.links->add_macvlan(inside, uplink, netns);
     }
 
     Result<void> read_port_mode(Part &container, int ifindex) {
-        if (mode_ == Mode::macvlan)
+        if (!row_.special.ipvlan)
             return {};
         return container.links->ipvlan_mode(ifindex).map([&](std::string mode) { lab_.port_mode_ = std::move(mode); });
     }
 
     // An ipvlan has its parent's MAC address.
-    [[nodiscard]] Mac mac_on_parent(role role) const { return device(mode_ == Mode::macvlan ? role : ROLE_UPLINK).mac; }
+    [[nodiscard]] Mac mac_on_parent(role role) const { return device(row_.special.ipvlan ? ROLE_UPLINK : role).mac; }
 
     // Neighbours on a shared network are static: an ipvlan sends broadcasts, ARP among them, through a workqueue.
     static Result<void> acquaint(Part &part, role own, const char *address, const Mac &mac) {
@@ -278,16 +262,15 @@ private:
     }
 
     [[nodiscard]] Error explained(Error error) const {
-        const ModeRow &row = row_of(mode_);
         if (error.hint.empty())
             error.hint = fmt::format("--mode {} needs a kernel with {} (module {}); this runs it in one: "
                                      "tools/vm run --kernel 6.12 -- vethtrace --mode {} -c 2000",
-                                     row.name, row.kernel_option, row.module, row.name);
+                                     row_.name, row_.kernel_option, row_.module, row_.name);
         return error;
     }
 
     Lab &lab_;
-    Mode mode_;
+    const ModeRow &row_;
     Topology topology_;
     Part container_;
     Part host_;
@@ -302,7 +285,7 @@ Result<std::unique_ptr<Lab>> Lab::build(Mode mode, Topology topology, Ownership 
     if (Result<Way> way = Way::of(mode, topology); !way)
         return tl::unexpected(way.error());
     std::unique_ptr<Lab> lab(new Lab(std::move(owner)));
-    if (Result<void> built = Builder(*lab, mode, topology).build(); !built)
+    if (Result<void> built = Builder(*lab, row_of(mode), topology).build(); !built)
         return tl::unexpected(built.error());
     return lab;
 }

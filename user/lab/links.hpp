@@ -3,7 +3,7 @@
 // Devices, addresses, routes and neighbours of one network namespace, by netlink.
 #pragma once
 
-#include "core/error.hpp"
+#include "core/ways.hpp"
 
 #include <array>
 #include <cstdint>
@@ -22,9 +22,6 @@ struct Device {
     int ifindex = 0;
     Mac mac = {};
 };
-
-// Numbered as in the kernel's linux/if_link.h.
-enum class IpvlanMode : std::uint16_t { l2, l3 };
 
 class Links {
 public:

@@ -83,6 +83,10 @@ struct Row {
     int local_netif_rx;
 };
 
+void PrintTo(const Row &row, std::ostream *out) {
+    *out << row.mode;
+}
+
 const std::vector<Row> &rows() {
     static const std::vector<Row> rows = {
         {"host", "", nullptr, 2, 2, 0, 0},
@@ -117,6 +121,10 @@ struct Cell {
 
     [[nodiscard]] std::string name() const { return mode + "." + topology + "." + rung; }
 };
+
+void PrintTo(const Cell &cell, std::ostream *out) {
+    *out << cell.name();
+}
 
 class Matrix : public testing::TestWithParam<Cell> {};
 

@@ -85,6 +85,10 @@ struct Misuse {
     std::string said;
 };
 
+void PrintTo(const Misuse &misuse, std::ostream *out) {
+    *out << misuse.said;
+}
+
 class VmToolRefuses : public testing::TestWithParam<Misuse> {};
 
 TEST_P(VmToolRefuses, WithTheReason) {

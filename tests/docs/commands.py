@@ -58,6 +58,7 @@ def shape(line):
     line = re.sub(r"#+", "#", line)
     line = re.sub(r"[+-]?\d[\d,]*(\.\d+)?(ns|us|ms|s)\b", "T", line)
     line = re.sub(r"[+-]?\d[\d,]*(\.\d+)?", "N", line)
+    line = re.sub(r"(?<=T)\*", "", line)  # what is certain in one run need not be in another
     line = re.sub(r"(?<=\s)-(?=\s)", "T", line)  # too few samples for this percentile
     return re.sub(r"\s+", " ", line).strip().removesuffix(" #")
 

@@ -27,18 +27,22 @@ constexpr const char *all = "vethtrace, all packets";
 constexpr const char *sampled = "vethtrace, 1 in 64";
 constexpr const char *empty = "empty programs";
 
+// By how much the round trip differs from itself. The scheduler of 6.1 settles now one way and now the other, which
+// moves it by up to 1 %.
+double jitter(const nlohmann::json &cost) {
+    return cost["untraced_rtt_ns"].get<double>() * (vm_kernel() == "6.1" ? 0.015 : 0.005);
+}
+
 TEST(Cost, RepeatsItself) {
     nlohmann::json once = vm_json("cost.once.json");
     nlohmann::json again = vm_json("cost.again.json");
     ASSERT_FALSE(once.is_discarded()) << vm_file("cost.once.err");
     ASSERT_FALSE(again.is_discarded()) << vm_file("cost.again.err");
     double untraced = once["untraced_rtt_ns"];
-    // The scheduler of 6.1 settles now one way and now the other, which moves the round trip by up to 1 %.
-    double allowed = vm_kernel() == "6.1" ? 0.015 : 0.005;
-    EXPECT_NEAR(again["untraced_rtt_ns"], untraced, untraced * allowed);
+    EXPECT_NEAR(again["untraced_rtt_ns"], untraced, jitter(once));
     for (const char *variant : {all, sampled})
-        EXPECT_NEAR(added(again, variant), added(once, variant), untraced * allowed) << variant;
-    EXPECT_NEAR(added(again, empty), added(once, empty), untraced * std::max(allowed, 0.01));
+        EXPECT_NEAR(added(again, variant), added(once, variant), jitter(once)) << variant;
+    EXPECT_NEAR(added(again, empty), added(once, empty), std::max(jitter(once), untraced * 0.01));
 }
 
 TEST(Cost, StaysWithinItsBudget) {
@@ -46,7 +50,8 @@ TEST(Cost, StaysWithinItsBudget) {
     ASSERT_FALSE(cost.is_discarded());
     for (const char *variant : {all, sampled}) {
         double allowed = budget()["added_instructions"][variant];
-        EXPECT_LE(added(cost, variant), allowed * 1.05) << variant << " adds more than when the budget was written";
+        EXPECT_LE(added(cost, variant), allowed * 1.05 + jitter(cost))
+            << variant << " adds more than when the budget was written";
         EXPECT_GE(added(cost, variant), allowed * 0.8) << variant << " has become cheaper: write the new budget";
         std::cout << variant << " adds " << added(cost, variant) << ", " << added(cost, variant) / added(cost, empty)
                   << " times the empty programs\n";

@@ -171,8 +171,10 @@ TEST_P(Spin, IsFoundInTheWakeupAloneAndAsLongAsTheSchedulerSays) {
         double delay = after[thread].value() - before[thread].value();
         std::cout << thread << " runnable delay " << before[thread].value() << " ns -> " << after[thread].value()
                   << " ns\n";
-        // With a third task to choose from, the scheduler also has more to do before and after the two events.
-        EXPECT_NEAR(wakeup.by(), delay, std::max(1000.0, std::abs(delay) * 0.05)) << thread;
+        // Not between the two events: what the scheduler does for a third task, and that a thread which was preempted
+        // in its send() by the one it woke, returns from it before it receives; with a third task that happens less
+        // often.
+        EXPECT_NEAR(wakeup.by(), delay, std::max(1000.0, std::abs(delay) * 0.1)) << thread;
         added = std::max(added, delay);
     }
     // A fair scheduler may let the woken thread run at once; then there is nothing to be found.

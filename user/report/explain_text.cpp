@@ -3,10 +3,8 @@
 
 #include "core/units.hpp"
 
-#include <algorithm>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <sstream>
 
 namespace vethtrace {
 

@@ -118,7 +118,7 @@ std::optional<Advice> ksoftirqd(const WatchWindow &window) {
         "ksoftirqd",
         fmt::format("packets of {} wait in a backlog that ksoftirqd empties, as a task among others", wait->target),
         fmt::format("{} of {} NET_RX runs in ksoftirqd ({:.0f} %); {}", node.ksoftirqd_runs, node.net_rx_runs,
-                    share * 100, wait->text()),
+                    share * percent, wait->text()),
         "what else runs on that CPU, its softirq load, RPS (rps_cpus) to spread it");
 }
 
@@ -175,7 +175,7 @@ std::optional<Advice> netfilter(const WatchWindow &window) {
             "netfilter",
             fmt::format("packets of {} spend most of their way in the host's routing and netfilter hooks", whose.first),
             fmt::format("host_forward: mean {:.1f} us, {:.0f} % of the way {}, {} packets", us(*time->second.mean()),
-                        share * 100, name_of(whose.second), time->second.count()),
+                        share * percent, name_of(whose.second), time->second.count()),
             "the number of rules in FORWARD and its chains, conntrack, sets and maps in place of long lists");
     }
     return std::nullopt;

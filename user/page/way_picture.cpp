@@ -122,9 +122,9 @@ double mean_of(const Hop &hop, std::uint64_t transactions) {
 
 class Arranger {
 public:
-    Arranger(const Way &way, std::vector<NumberedHop> hops, std::uint64_t transactions, double thickest_arrow_ns,
+    Arranger(const Way &way, std::vector<NumberedHop> hops, std::uint64_t transactions, double thickest_ns,
              PictureSize size)
-        : way_(way), hops_(std::move(hops)), transactions_(transactions), thickest_arrow_ns_(thickest_arrow_ns) {
+        : way_(way), hops_(std::move(hops)), transactions_(transactions), thickest_ns_(thickest_ns) {
         layout_.size = size;
         layout_.width = size == PictureSize::wide ? wide_width : narrow_width;
         layout_.inset = size == PictureSize::wide ? wide_inset : narrow_inset;
@@ -208,7 +208,7 @@ private:
             bool requests = each.hop->name.direction == Direction::request;
             double y = requests ? down_[++down].y : up_[up++].y;
             double mean = mean_of(*each.hop, transactions_);
-            double share = thickest_arrow_ns_ > 0 ? std::min(mean / thickest_arrow_ns_, 1.0) : 0;
+            double share = thickest_ns_ > 0 ? std::min(mean / thickest_ns_, 1.0) : 0;
             layout_.stretches.push_back({each.number, each.hop, mean, before, y,
                                          thinnest_arrow + (thickest_arrow - thinnest_arrow) * share,
                                          !requests && up == 1});
@@ -225,7 +225,7 @@ private:
     const Way &way_;
     std::vector<NumberedHop> hops_;
     std::uint64_t transactions_;
-    double thickest_arrow_ns_;
+    double thickest_ns_;
     WayLayout layout_;
     std::vector<Visit> down_; // request
     std::vector<Visit> up_;   // response, beginning at the bottom
@@ -363,8 +363,7 @@ double longest_hop_ns(const RunResult &result) {
     return longest;
 }
 
-std::optional<WayLayout> lay_out_way(const RunResult &result, PictureSize size,
-                                     std::optional<double> thickest_arrow_ns) {
+std::optional<WayLayout> lay_out_way(const RunResult &result, PictureSize size, std::optional<double> thickest_ns) {
     Result<Way> way = Way::of(result.mode, result.topology);
     if (!way)
         return std::nullopt;
@@ -376,8 +375,7 @@ std::optional<WayLayout> lay_out_way(const RunResult &result, PictureSize size,
     std::erase_if(hops, [](const NumberedHop &each) { return each.hop->name.stage == Stage::unforeseen; });
     if (hops.empty() || !follows_way(*way, hops))
         return std::nullopt;
-    return Arranger(*way, std::move(hops), result.load.followed(), thickest_arrow_ns.value_or(longest_hop_ns(result)),
-                    size)
+    return Arranger(*way, std::move(hops), result.load.followed(), thickest_ns.value_or(longest_hop_ns(result)), size)
         .arrange();
 }
 

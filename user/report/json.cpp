@@ -2,6 +2,7 @@
 #include "report/json.hpp"
 
 #include "core/footprint.hpp"
+#include "core/units.hpp"
 #include "report/distribution.hpp"
 
 #include <algorithm>
@@ -66,8 +67,7 @@ Json tool_json(const Environment &environment) {
 }
 
 Json load_json(const LoadResult &load) {
-    double seconds = static_cast<double>(load.duration_ns) / 1e9;
-    double rate = seconds > 0 ? static_cast<double>(load.transactions) / seconds : 0;
+    double rate = per_second(static_cast<double>(load.transactions), load.duration_ns).value_or(0);
     return {{"kind", "TCP_RR"},
             {"transactions", load.transactions},
             {"duration_ns", load.duration_ns},

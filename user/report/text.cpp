@@ -90,7 +90,7 @@ std::string ledger_line(const RunResult &result) {
     return fmt::format(" ledger    hops {} {} unexplained {} = RTT {}   ({:.1f} % explained)\n",
                        duration_text(ledger.explained_mean_ns), ledger.unexplained_mean_ns < 0 ? "-" : "+",
                        duration_text(std::abs(ledger.unexplained_mean_ns)), duration_text(ledger.rtt_mean_ns),
-                       ledger.explained_ratio * 100);
+                       ledger.explained_ratio * percent);
 }
 
 std::string rtt_line(const LoadResult &load) {
@@ -220,9 +220,9 @@ std::string closing_sentence(const RunResult &result, std::string_view means) {
         cost = "tracing does not change that beyond this run's noise";
     else
         cost = fmt::format("tracing made the round trip {:.0f} % longer, and {} include that",
-                           observer.added_ratio * 100, means);
+                           observer.added_ratio * percent, means);
     return fmt::format("The largest stage is {} with {:.0f} % of the round trip; {}.", name_of(largest->first),
-                       largest->second * 100, cost);
+                       largest->second * percent, cost);
 }
 
 std::string to_text(const RrResult &result, const TextStyle &style) {

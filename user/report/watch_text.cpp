@@ -70,7 +70,7 @@ std::string change_text(const WatchRow &row) {
         return "";
     if (change > times)
         return fmt::format("x{:.0f}", change + 1);
-    return fmt::format("{:+.0f} %", change * 100);
+    return fmt::format("{:+.0f} %", change * percent);
 }
 
 // Which columns there are, by the width.
@@ -170,7 +170,7 @@ std::string header(const WatchWindow &window, const WatchView &view, const TextS
     std::string text = fmt::format(
         "vethtrace watch  {}{}  {}  {} window  {}  tracing {:.1f} % of a CPU", view.frozen ? "FROZEN  " : "",
         clock_text(window.begun), targets_text(window), duration_text(static_cast<double>(window.duration_ns)),
-        window.sample == 1 ? "all packets" : fmt::format("1 packet in {}", window.sample), window.overhead * 100);
+        window.sample == 1 ? "all packets" : fmt::format("1 packet in {}", window.sample), window.overhead * percent);
     return painted(cut(text, static_cast<std::size_t>(style.width)), Tone::strong, style);
 }
 
@@ -420,7 +420,7 @@ std::string watch_summary(const WatchTotals &totals, const std::string &ended, c
     if (totals.series_dropped() != 0)
         text +=
             fmt::format(" {} stretches found no place: more with --max-series\n", count_text(totals.series_dropped()));
-    text += fmt::format(" tracing took {:.1f} % of a CPU's time", totals.mean_overhead() * 100);
+    text += fmt::format(" tracing took {:.1f} % of a CPU's time", totals.mean_overhead() * percent);
     return text;
 }
 

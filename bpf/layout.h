@@ -25,6 +25,8 @@ enum role {
     ROLE_HOST2,     // the host's end of the second container's pair (topology local)
     ROLE_FAR,       // the far end of an uplink that leads nowhere (topology local)
     ROLE_BRIDGE,    // the host's bridge, whose ports are its ends of the pairs
+    ROLE_TUNNEL,    // puts packets into others, or takes them out: vxlan, geneve, wireguard, ...
+    ROLE_IFB,       // where tc redirects packets to, so that they pass a qdisc that their own device has not
     ROLES,
 };
 
@@ -32,12 +34,15 @@ enum point { POINT_QUEUE, POINT_XMIT, POINT_NETIF_RX, POINT_GRO, POINT_RECEIVE, 
 
 // The two ends of a flow, and what is seen there. Data that reaches the server is a request, the client a response.
 enum end { END_CLIENT, END_SERVER, ENDS };
+
+// A watched container's own socket, whichever end of a connection it is.
+enum { END_CONTAINER = ENDS, ENDS_NAMED };
 enum moment { MOMENT_APP_SEND, MOMENT_DATA_READY, MOMENT_APP_RECV, MOMENT_TCP_RCV, MOMENTS };
 
 // A station is a point at a device or a moment at an end. Station 0 is queue@elsewhere.
 enum {
     FIRST_END_STATION = (int)ROLES * (int)POINTS,
-    STATIONS_USED = FIRST_END_STATION + (int)ENDS * (int)MOMENTS,
+    STATIONS_USED = FIRST_END_STATION + (int)ENDS_NAMED * (int)MOMENTS,
     STATION_BITS = 6,
     STATIONS = 1 << STATION_BITS, // so that a mask proves to the verifier that a station is one
 };
@@ -340,8 +345,9 @@ VT_INLINE __u64 place_of(__u32 netns, __u32 ifindex) {
 struct watched_device {
     __u32 target; // 0: of none
     __u8 role;
-    __u8 is_last; // what it transmits is not followed any further
-    __u8 unused[2];
+    __u8 is_last;  // what it transmits is not followed any further
+    __u8 is_entry; // what it receives has passed nothing that is watched
+    __u8 unused;
 };
 
 enum { WATCHED_DEVICES = 16384 };

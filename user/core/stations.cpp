@@ -12,15 +12,17 @@ namespace vethtrace {
 namespace {
 
 constexpr std::array<std::string_view, layout::ROLES> role_names = {"elsewhere", "container", "host", "uplink",
-                                                                    "peer",      "host2",     "far",  "bridge"};
+                                                                    "peer",      "host2",     "far",  "bridge",
+                                                                    "tunnel",    "ifb"};
 constexpr std::array<std::string_view, layout::POINTS> point_names = {"queue", "xmit", "netif_rx", "gro", "receive"};
-constexpr std::array<std::string_view, layout::ENDS> end_names = {"client", "server"};
+constexpr std::array<std::string_view, layout::ENDS_NAMED> end_names = {"client", "server", "container"};
 constexpr std::array<std::string_view, layout::MOMENTS> moment_names = {"app_send", "data_ready", "app_recv",
                                                                         "tcp_rcv"};
 
-constexpr std::array<std::string_view, 15> stage_names = {
-    "socket_tx",    "segments", "qdisc",      "device_xmit", "backlog", "gro",         "bridge",    "host_forward",
-    "uplink_qdisc", "wire",     "peer_qdisc", "stack_rx",    "wakeup",  "application", "unforeseen"};
+constexpr std::array<std::string_view, 17> stage_names = {
+    "socket_tx",    "segments", "qdisc",      "device_xmit", "backlog", "gro",         "bridge", "host_forward",
+    "uplink_qdisc", "wire",     "peer_qdisc", "stack_rx",    "wakeup",  "application", "encap",  "decap",
+    "unforeseen"};
 
 } // namespace
 
@@ -101,6 +103,10 @@ std::string_view description_of(Stage stage) {
         return "the task that waits in recv() is woken, scheduled, and returns (sock_def_readable to the application)";
     case Stage::application:
         return "the server's own time between recv() and send()";
+    case Stage::encap:
+        return "a tunnel's device puts the packet into another, which the host routes on (vxlan_xmit, wg_xmit)";
+    case Stage::decap:
+        return "the host takes the packet out of the one that it came in (vxlan_rcv, wg_packet_receive)";
     case Stage::unforeseen:
         break;
     }

@@ -23,7 +23,7 @@ struct Station {
 constexpr Station at(layout::point point, layout::role role) {
     return {layout::device_station(role, point)};
 }
-constexpr Station at(layout::moment moment, layout::end end) {
+constexpr Station at(layout::moment moment, __u32 end) {
     return {layout::end_station(end, moment)};
 }
 
@@ -50,6 +50,8 @@ enum class Stage {
     stack_rx,     // IP and TCP receive, and the rx_handler of macvlan and ipvlan
     wakeup,       // data in the socket to the application's return from recv
     application,  // the server's own time between recv and send
+    encap,        // a tunnel's device to the queue of the device that the outer packet leaves by
+    decap,        // the outer packet's receive to that of the inner one, at the tunnel's device
     unforeseen,   // an edge that is not in the mode's table
 };
 

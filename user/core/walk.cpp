@@ -98,6 +98,8 @@ public:
             application();
             break;
         case Stage::segments:
+        case Stage::encap: // the lab has no tunnels
+        case Stage::decap:
         case Stage::unforeseen:
             out_.what = description_of(out_.hop.stage);
             break;

@@ -31,9 +31,24 @@ struct WatchedDevice {
     int ifindex = 0;
     std::string name;
     layout::role role = layout::ROLE_ELSEWHERE;
-    bool is_last = false; // what it transmits leaves this machine, or at least what is watched of it
+    bool is_last = false;  // what it transmits leaves this machine, or at least what is watched of it
+    bool is_entry = false; // what it receives comes from where nothing is watched
 
     friend bool operator==(const WatchedDevice &, const WatchedDevice &) = default;
+};
+
+// Which way a packet goes, as its target sees it.
+enum class Flow { out, in };
+[[nodiscard]] std::string_view name_of(Flow flow);
+[[nodiscard]] std::optional<Flow> flow_named(std::string_view name);
+
+// A stage that a target's links have and that no hook sees.
+struct UnseenStage {
+    Flow flow = Flow::out;
+    Stage stage = Stage::unforeseen;
+    std::string why; // "the other end of eth0 is in a network namespace that is not watched"
+
+    friend bool operator==(const UnseenStage &, const UnseenStage &) = default;
 };
 
 // A network namespace, as seen from outside, with the name under which people know it.
@@ -47,14 +62,10 @@ struct Target {
     pid_t pid = 0;                      // a process in it; 0: none
     std::optional<Mode> mode;           // how it is connected; null: by nothing that is known here
     std::vector<WatchedDevice> devices; // its own and the host's ends of them
+    std::vector<UnseenStage> unseen;    // by the kind of its links, whatever passes there
 
     friend bool operator==(const Target &, const Target &) = default;
 };
-
-// Which way a packet goes, as its target sees it.
-enum class Flow { out, in };
-[[nodiscard]] std::string_view name_of(Flow flow);
-[[nodiscard]] std::optional<Flow> flow_named(std::string_view name);
 
 // ---- a window of time
 
@@ -101,6 +112,8 @@ struct SlowPacket {
     std::string protocol; // "tcp", "udp", "icmp", or its number
     std::string source;   // "10.0.0.2:4711", "[fd00::2]:80"
     std::string destination;
+    std::string translated_source; // at the end of its way; empty: NAT has left it as it was
+    std::string translated_destination;
     std::uint32_t bytes = 0;
     Nanoseconds total = 0;
     std::vector<PacketMark> marks;
@@ -119,9 +132,43 @@ struct NodeCounters {
     std::vector<Cpu> cpus;
 };
 
+// A stage that a target's links and sockets promise, and that fewer than 99 % of the packets were seen in that passed
+// the one before.
+struct WatchUnseen {
+    std::string target;
+    Flow flow = Flow::out;
+    Stage stage = Stage::unforeseen;
+    std::uint64_t promised = 0; // packets that should have been seen there in this window; 0: it is not known how many
+    std::uint64_t seen = 0;
+    std::string why; // a clause
+};
+
+// The sockets of a target: what has come to them, and what has become of it.
+struct WatchSockets {
+    std::string target;
+    // In this window, of the packets that are followed:
+    std::uint64_t delivered = 0; // packets with data that a socket has taken
+    std::uint64_t read = 0;      // reads that ended a socket's wait for its application
+    // At the end of the window:
+    std::uint64_t waiting = 0; // sockets with data that nobody has read
+    Nanoseconds oldest = 0;    // how long the longest of them has waited
+    // In this window, as the kernel counts them for the whole namespace, of all packets:
+    std::uint64_t listen_overflows = 0; // connections refused, because a listener's queue was full
+    std::uint64_t buffer_full = 0;      // packets refused, because a socket's buffer was full
+    std::uint64_t retransmitted = 0;    // segments that its TCP has sent again
+    // In this window, by its control group:
+    std::uint64_t throttled_periods = 0; // of cpu.max, in which its processes had to stop
+    Nanoseconds throttled = 0;           // for how long
+};
+
 struct WatchConservation {
     std::uint64_t entered = 0;
+    // The sum of the following, and of packets of other protocols that their namespace has received:
     std::uint64_t completed = 0;
+    std::uint64_t left = 0;      // transmitted by the last device that is watched
+    std::uint64_t delivered = 0; // data that a target's socket has taken
+    std::uint64_t control = 0;   // for TCP itself: acknowledgements, the ends of connections
+    std::uint64_t to_host = 0;   // for sockets of namespaces that are not watched
     std::uint64_t dropped = 0;
     std::uint64_t merged = 0;    // by GRO into others
     std::uint64_t segmented = 0; // ended in segments
@@ -130,6 +177,8 @@ struct WatchConservation {
     std::uint64_t evicted = 0;
     std::uint64_t crowded_out = 0; // could not be followed; not among `entered`
     std::uint64_t in_flight = 0;
+    std::uint64_t discarded = 0; // among `completed`: let go by TCP without harm, as duplicates and what ends a connection
+    std::uint64_t read = 0;      // reads that ended a socket's wait for its application; reads, not packets
 
     [[nodiscard]] std::uint64_t accounted() const {
         return completed + dropped + merged + segmented + consumed + stale + evicted + in_flight;
@@ -143,10 +192,14 @@ struct WatchWindow {
     Nanoseconds duration_ns = 0;                 // by the monotonic clock
     std::uint32_t sample = 1;                    // one packet in so many was followed
     double overhead = 0;                         // part of its time that the busiest CPU spent in tracing
+    bool over_budget = false;                    // that was more than --max-overhead allows
+    double sample_ratio = 1;                     // packets that came, for each that was followed; see `sample`
     Grouping grouping = Grouping::container;
     std::vector<WatchSeries> series;
     std::vector<WatchDrop> drops;
     std::vector<SlowPacket> slowest; // the slowest first
+    std::vector<WatchUnseen> unseen;
+    std::vector<WatchSockets> sockets; // of the targets that there is something to tell of
     NodeCounters node;
     WatchConservation conservation;           // since the beginning
     std::uint64_t series_dropped = 0;         // hops that found no place for their series

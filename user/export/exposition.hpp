@@ -63,7 +63,7 @@ class Exposition {
 public:
     // A histogram is as many series: a bucket for each bound and the infinite one, the sum and the count.
     static constexpr std::size_t series_of_hop = OctaveHistogram::bounds + 3;
-    static constexpr std::size_t least_series = 2000;
+    static constexpr std::size_t least_series = 2200;
 
     explicit Exposition(std::size_t most_series);
 

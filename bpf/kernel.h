@@ -69,6 +69,10 @@ typedef struct {
     s64 counter;
 } atomic64_t;
 
+struct sk_buff_head {
+    u32 qlen;
+};
+
 struct sock_common {
     __be16 skc_dport;
     u16 skc_num;
@@ -81,10 +85,17 @@ struct sock {
     struct {
         int len;
     } sk_backlog;
+    struct sk_buff_head sk_receive_queue;
+    u16 sk_protocol;
 };
 
 struct tcp_sock {
     u32 rcv_nxt;
+    u32 copied_seq; // up to where the application has read
+};
+
+struct udp_sock {
+    struct sk_buff_head reader_queue; // what the reader has taken out of sk_receive_queue
 };
 
 struct sk_buff {

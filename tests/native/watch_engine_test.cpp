@@ -8,6 +8,8 @@
 #include "lab/lab.hpp"
 #include "native/native.hpp"
 
+#include "lab_layout.h"
+
 #include <algorithm>
 #include <map>
 #include <netinet/in.h>
@@ -17,7 +19,7 @@
 namespace vethtrace::test {
 namespace {
 
-using namespace layout;
+using namespace watch_layout;
 
 constexpr std::uint32_t target = 1;
 constexpr std::uint64_t transactions = 1000;
@@ -45,7 +47,7 @@ protected:
         ASSERT_TRUE(lab) << lab.error().text();
         lab_ = std::move(*lab);
         std::uint32_t host = lab_->host().inode();
-        watch(place_of(lab_->client().inode(), 0), {.target = target, .role = 0, .is_last = 0, .unused = {}});
+        watch(place_of(lab_->client().inode(), 0), device(target, ROLE_ELSEWHERE));
         watch(place_of(lab_->client().inode(), int{LAB_IFINDEX} + ROLE_CONTAINER), device(target, ROLE_CONTAINER));
         watch(place_of(host, int{LAB_IFINDEX} + ROLE_HOST), device(target, ROLE_HOST));
         watch(place_of(host, int{LAB_IFINDEX} + ROLE_BRIDGE), device(0, ROLE_BRIDGE));
@@ -57,7 +59,11 @@ protected:
     }
 
     static watched_device device(std::uint32_t of, role role) {
-        return {.target = of, .role = static_cast<__u8>(role), .is_last = 0, .unused = {}};
+        watched_device device = {};
+        device.target = of;
+        device.role = static_cast<__u8>(role);
+        device.books = of;
+        return device;
     }
 
     void watch(std::uint64_t place, const watched_device &device) {
@@ -97,7 +103,7 @@ protected:
         return counts;
     }
 
-    [[nodiscard]] std::uint64_t tally(layout::tally which) const {
+    [[nodiscard]] std::uint64_t tally(std::uint32_t which) const {
         std::uint64_t sum = 0;
         for (const WatchEngine::Tallies &cpu : engine_->tallies())
             sum += cpu.at(which);
@@ -106,10 +112,10 @@ protected:
 
     // What was followed is accounted for, to the last packet.
     void expect_balanced() const {
-        EXPECT_EQ(tally(TALLY_ENTERED), tally(TALLY_COMPLETED) + tally(TALLY_DROPPED) + tally(TALLY_CONSUMED) +
+        EXPECT_EQ(tally(TALLY_ENTERED), tally(TALLY_COMPLETED) + tally(WATCH_TALLY_DROPPED) + tally(WATCH_TALLY_CONSUMED) +
                                             tally(TALLY_STALE) + engine_->in_flight());
         EXPECT_EQ(tally(TALLY_STALE), 0);
-        EXPECT_EQ(tally(TALLY_EDGE_OVERFLOW), 0);
+        EXPECT_EQ(tally(WATCH_TALLY_SERIES_OVERFLOW), 0);
         EXPECT_EQ(tally(TALLY_NEGATIVE), 0);
         EXPECT_EQ(engine_->in_flight(), 0);
     }
@@ -130,7 +136,7 @@ void expect_edges(const std::map<std::string, std::uint64_t> &counts, const Edge
         EXPECT_GE(found->second, messages) << name;
         EXPECT_LE(found->second, messages + handshakes_and_acks) << name;
         // What carries no data does not reach the application.
-        if (name.find("@client") == std::string::npos) {
+        if (name.find("data_ready@") == std::string::npos) {
             std::uint64_t &all = packets.try_emplace(name[0], found->second).first->second;
             EXPECT_EQ(found->second, all) << name;
         }
@@ -149,8 +155,8 @@ const Edges through_veth = {
     "in queue@host -> xmit@host",
     "in xmit@host -> netif_rx@container",
     "in netif_rx@container -> receive@container",
-    "in receive@container -> data_ready@client",
-    "in data_ready@client -> app_recv@client",
+    "in receive@container -> data_ready@container",
+    "in data_ready@container -> app_recv@container",
 };
 
 const Edges through_bridge = {
@@ -166,14 +172,14 @@ const Edges through_bridge = {
     "in queue@host -> xmit@host",
     "in xmit@host -> netif_rx@container",
     "in netif_rx@container -> receive@container",
-    "in receive@container -> data_ready@client",
-    "in data_ready@client -> app_recv@client",
+    "in receive@container -> data_ready@container",
+    "in data_ready@container -> app_recv@container",
 };
 
 const Edges on_a_parent = {
     "out queue@container -> xmit@container",   "out xmit@container -> queue@uplink",
-    "out queue@uplink -> xmit@uplink",         "in receive@uplink -> data_ready@client",
-    "in data_ready@client -> app_recv@client",
+    "out queue@uplink -> xmit@uplink",         "in receive@uplink -> data_ready@container",
+    "in data_ready@container -> app_recv@container",
 };
 
 TEST_F(WatchEngineTest, FollowsPacketsThroughAPairThatIsRouted) {
@@ -225,8 +231,8 @@ TEST_F(WatchEngineTest, KeepsTheSlowestPacketsWithTheirWay) {
     for (const journey &journey : slowest) {
         EXPECT_EQ(journey.target, target);
         ASSERT_GE(journey.marks, 5) << "the least: an ACK from outside";
-        EXPECT_EQ(journey.family, 4);
-        EXPECT_EQ(journey.protocol, IPPROTO_TCP);
+        EXPECT_EQ(journey.names.family, 4);
+        EXPECT_EQ(journey.names.protocol, IPPROTO_TCP);
         EXPECT_EQ(journey.total, journey.at[journey.marks - 1].when - journey.at[0].when);
         for (int i = 1; i < journey.marks; ++i)
             EXPECT_GE(journey.at[i].when, journey.at[i - 1].when);
@@ -236,9 +242,9 @@ TEST_F(WatchEngineTest, KeepsTheSlowestPacketsWithTheirWay) {
     for (const journey &journey : slowest)
         most = std::max<std::uint64_t>(most, journey.total);
     Result<void> read = engine_->read_series([&](const series_key &key, const series &series) {
-        if (Station{key.to} == at(MOMENT_APP_RECV, END_CLIENT))
+        if (Station{key.to} == at(MOMENT_APP_RECV, END_CONTAINER))
             return; // after the packet's way
-        EXPECT_EQ(series.max[1].epoch, 1);
+        EXPECT_EQ(series.max[1].window, 1);
         EXPECT_LE(series.max[1].ns, most) << name_of(Station{key.to});
     });
     ASSERT_TRUE(read);

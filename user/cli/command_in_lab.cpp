@@ -14,6 +14,8 @@
 #include "run/environment.hpp"
 #include "watch/watcher.hpp"
 
+#include "lab_layout.h"
+
 #include <cerrno>
 #include <cstdio>
 #include <fmt/format.h>

@@ -7,6 +7,8 @@
 #include "core/version.hpp"
 #include "run/environment.hpp"
 
+#include "lab_layout.h"
+
 #include <algorithm>
 #include <array>
 #include <CLI/CLI.hpp>

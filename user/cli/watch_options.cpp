@@ -135,12 +135,12 @@ Result<void> WatchParser::set_selection(Selection &selection) const {
 }
 
 Result<void> WatchParser::set_filter(WatchPlan &plan) const {
-    layout::watch_filter &filter = plan.watch.filter;
+    watch_layout::watch_filter &filter = plan.watch.filter;
     if (!ports_.empty()) {
         Result<std::vector<PortRange>> ports = parse_ports(ports_);
         if (!ports)
             return tl::unexpected(ports.error());
-        static_assert(sizeof(filter.ports) / sizeof(filter.ports[0]) == layout::PORT_RANGES);
+        static_assert(sizeof(filter.ports) / sizeof(filter.ports[0]) == watch_layout::PORT_RANGES);
         for (const PortRange &range : *ports)
             filter.ports[filter.port_ranges++] = {range.first, range.last};
         plan.filter_text += " --port " + ports_;

@@ -3,7 +3,7 @@
 // What the maps take of the kernel's memory; fixed when the programs are loaded, whatever the traffic.
 #pragma once
 
-#include "layout.h"
+#include "lab_layout.h"
 
 #include <cstddef>
 #include <cstdint>

@@ -174,6 +174,8 @@ std::vector<Ladder> ladders_for_watching() {
     ladders.push_back(optional({"app_recv",
                                 "when the application has read",
                                 {tracepoint("sock_recv_length"), tracepoint("tcp_rcv_space_adjust")}}));
+    ladders.push_back(optional(
+        only_tracepoint("closed", "inet_sock_set_state", "connections that close with data that nobody has read")));
     add_softirqs_and_ends(ladders);
     return ladders;
 }

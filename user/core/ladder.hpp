@@ -23,7 +23,7 @@ enum class HookKind { fentry, kprobe, tracepoint };
 struct Rung {
     HookKind kind;
     std::string target;      // the function's or tracepoint's name
-    std::string program;     // in bpf/vethtrace.bpf.c
+    std::string program;     // in bpf/hooks.bpf.h, lab.bpf.c or watch.bpf.c
     std::string module = {}; // where the function may live, if not in the kernel itself
 
     // "veth_xmit fentry", "netif_rx tp_btf"

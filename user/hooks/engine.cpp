@@ -2,7 +2,7 @@
 #include "hooks/engine.hpp"
 
 #include "core/result.hpp"
-#include "hooks/object.hpp"
+#include "hooks/lab_object.hpp"
 #include "hooks/programs.hpp"
 #include "hooks/shared_array.hpp"
 
@@ -20,14 +20,14 @@ public:
         : options_(options), drop_reasons_(std::move(drop_reasons)) {}
 
     Result<void> load(const std::vector<Choice> &choices) {
-        Result<Programs> programs = Programs::open();
-        if (!programs)
-            return tl::unexpected(programs.error());
-        programs_.emplace(std::move(*programs));
+        Result<BpfObject<lab_bpf>> object = BpfObject<lab_bpf>::open();
+        if (!object)
+            return tl::unexpected(object.error());
+        object_.emplace(std::move(*object));
         set_constants(choices);
         set_sizes();
-        const auto &maps = programs_->object().maps;
-        return programs_->load(choices)
+        const auto &maps = object_->skeleton().maps;
+        return object_->load(choices)
             .and_then([&] { return cpus_.map(maps.cpus); })
             .and_then([&] { return slots_.map(maps.slots); })
             .and_then([&] { return flows_.map(maps.flows); })
@@ -35,8 +35,8 @@ public:
             .map([&] { prepare_areas(); });
     }
 
-    [[nodiscard]] Programs &programs() { return *programs_; }
-    [[nodiscard]] const Programs &programs() const { return *programs_; }
+    [[nodiscard]] Programs &programs() { return object_->programs(); }
+    [[nodiscard]] const Programs &programs() const { return object_->programs(); }
 
     void set_sample(std::uint32_t one_in) {
         for (cpu_area &cpu : cpus_.elements())
@@ -78,13 +78,13 @@ public:
         for (const slot_pair &pair : slots_.elements())
             for (const slot &slot : pair.slot)
                 snapshot.in_flight += slot.skb != 0 ? 1 : 0;
-        snapshot.missed = programs_->missed();
+        snapshot.missed = programs().missed();
         return snapshot;
     }
 
 private:
     void set_constants(const std::vector<Choice> &choices) {
-        auto &constants = *programs_->object().rodata;
+        auto &constants = *object_->skeleton().rodata;
         for (end sender : {END_CLIENT, END_SERVER}) {
             constants.entry_role[sender] = role_of(options_.way.entry(sender));
             constants.entry_netns[sender] = options_.netns.at(sender);
@@ -107,9 +107,9 @@ private:
     }
 
     void set_sizes() {
-        bpf_map__set_max_entries(programs_->object().maps.cpus, static_cast<__u32>(libbpf_num_possible_cpus()));
-        bpf_map__set_max_entries(programs_->object().maps.flows, options_.flows);
-        bpf_map__set_max_entries(programs_->object().maps.timelines, std::max(options_.timelines, 1U));
+        bpf_map__set_max_entries(object_->skeleton().maps.cpus, static_cast<__u32>(libbpf_num_possible_cpus()));
+        bpf_map__set_max_entries(object_->skeleton().maps.flows, options_.flows);
+        bpf_map__set_max_entries(object_->skeleton().maps.timelines, std::max(options_.timelines, 1U));
     }
 
     // The edges of the way come first, in its order; BPF adds what nobody foresaw.
@@ -147,7 +147,7 @@ private:
 
     EngineOptions options_;
     std::vector<std::string> drop_reasons_;
-    std::optional<Programs> programs_;
+    std::optional<BpfObject<lab_bpf>> object_;
     SharedArray<cpu_area> cpus_;
     SharedArray<slot_pair> slots_;
     SharedArray<flow> flows_;

@@ -2,9 +2,7 @@
 #include "hooks/programs.hpp"
 
 #include "core/result.hpp"
-#include "hooks/object.hpp"
 #include "layout.h"
-#include "privileges/privileges.hpp"
 
 #include <algorithm>
 #include <bpf/bpf.h>
@@ -35,15 +33,6 @@ int keep_what_libbpf_says(libbpf_print_level level, const char *format, va_list 
     return 0;
 }
 
-tl::unexpected<Error> libbpf_failed(const std::string &object, int code) {
-    if (libbpf_said.find("bpf_probe_read") != std::string::npos && (code == -EINVAL || code == -EPERM))
-        return fail_errno(object, code, "kernel lockdown \"confidentiality\" lets no program read kernel memory here");
-    constexpr std::size_t enough = 1000; // the verifier's log is long, and the reason stands at its end
-    if (libbpf_said.size() > enough)
-        libbpf_said.erase(0, libbpf_said.find('\n', libbpf_said.size() - enough) + 1);
-    return fail_errno(object, code, libbpf_said.empty() ? "" : "libbpf says:\n" + libbpf_said);
-}
-
 // The kernel cleans up some ticks after a hook was given back. What is measured before that is no untraced load: on 7.3
 // a kprobe is still passed (1.4 us more in a round trip of 35 us), and freed tracepoints cost 1 %.
 constexpr std::chrono::milliseconds until_hooks_are_gone(20);
@@ -58,34 +47,25 @@ std::uint64_t missed_by(const bpf_program *program) {
 
 } // namespace
 
-void Programs::Destroy::operator()(vethtrace_bpf *object) const {
-    vethtrace_bpf__destroy(object);
+tl::unexpected<Error> libbpf_failed(const std::string &object, int code) {
+    if (libbpf_said.find("bpf_probe_read") != std::string::npos && (code == -EINVAL || code == -EPERM))
+        return fail_errno(object, code, "kernel lockdown \"confidentiality\" lets no program read kernel memory here");
+    constexpr std::size_t enough = 1000; // the verifier's log is long, and the reason stands at its end
+    if (libbpf_said.size() > enough)
+        libbpf_said.erase(0, libbpf_said.find('\n', libbpf_said.size() - enough) + 1);
+    return fail_errno(object, code, libbpf_said.empty() ? "" : "libbpf says:\n" + libbpf_said);
+}
+
+void forget_libbpf() {
+    libbpf_said.clear();
+    libbpf_set_print(keep_what_libbpf_says);
 }
 
 void Programs::Destroy::operator()(bpf_link *link) const {
     bpf_link__destroy(link);
 }
 
-Result<Programs> Programs::open() {
-    libbpf_said.clear();
-    libbpf_set_print(keep_what_libbpf_says);
-    RaisedPrivileges raised(Purpose::tracing);
-    std::unique_ptr<vethtrace_bpf, Destroy> object(vethtrace_bpf__open());
-    if (!object)
-        return libbpf_failed("BPF object", errno);
-    return Programs(std::move(object));
-}
-
-Result<void> Programs::load(const std::vector<Choice> &choices) {
-    RaisedPrivileges raised(Purpose::loading);
-    if (Result<void> selected = select(choices); !selected)
-        return selected;
-    if (int code = vethtrace_bpf__load(object_.get()); code != 0)
-        return libbpf_failed("loading of the BPF programs", code);
-    return {};
-}
-
-Result<void> Programs::select(const std::vector<Choice> &choices) {
+Result<void> Programs::select(bpf_object *object, const std::vector<Choice> &choices) {
     for (const Choice &choice : choices) {
         if (!choice.used)
             continue;
@@ -94,7 +74,7 @@ Result<void> Programs::select(const std::vector<Choice> &choices) {
                                  [&](const Selected &selected) { return selected.rung.program == rung.program; });
         if (again)
             continue;
-        bpf_program *program = bpf_object__find_program_by_name(object_->obj, rung.program.c_str());
+        bpf_program *program = bpf_object__find_program_by_name(object, rung.program.c_str());
         if (program == nullptr)
             return fail(rung.program, "there is no such BPF program");
         bpf_program__set_autoload(program, true);
@@ -107,7 +87,7 @@ Result<void> Programs::select(const std::vector<Choice> &choices) {
 }
 
 Result<void> Programs::attach() {
-    libbpf_said.clear();
+    forget_libbpf();
     bool kprobes = std::any_of(selected_.begin(), selected_.end(),
                                [](const Selected &selected) { return selected.rung.kind == HookKind::kprobe; });
     RaisedPrivileges raised(kprobes ? Purpose::kprobes : Purpose::tracing);

@@ -1,38 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The BPF object: which of its programs are used, loading it, attaching and detaching them. What its maps hold is known
-// to the engines.
+// A BPF object: which of its programs are used, loading it, attaching and detaching them. What its maps hold is known to
+// the engines.
 #pragma once
 
 #include "core/error.hpp"
 #include "core/ladder.hpp"
+#include "privileges/privileges.hpp"
 
+#include <cerrno>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
-struct vethtrace_bpf;
+struct bpf_object;
 struct bpf_link;
 struct bpf_program;
 
 namespace vethtrace {
 
+// The programs of an object that are used.
 class Programs {
 public:
-    // Opens the object; its constants and the sizes of its maps can be set until load().
-    [[nodiscard]] static Result<Programs> open();
-    Programs(Programs &&) noexcept = default;
-    Programs &operator=(Programs &&) noexcept = default;
-    Programs(const Programs &) = delete;
-    Programs &operator=(const Programs &) = delete;
-    ~Programs() = default;
-
-    [[nodiscard]] vethtrace_bpf &object() const { return *object_; }
-
-    // Loads the programs of the chosen rungs and no others.
-    [[nodiscard]] Result<void> load(const std::vector<Choice> &choices);
+    // Chooses the programs of those rungs and no others; before the object is loaded.
+    [[nodiscard]] Result<void> select(bpf_object *object, const std::vector<Choice> &choices);
 
     [[nodiscard]] Result<void> attach();
     void detach();
@@ -49,16 +42,54 @@ private:
         bpf_program *program = nullptr;
     };
     struct Destroy {
-        void operator()(vethtrace_bpf *object) const;
         void operator()(bpf_link *link) const;
     };
 
-    explicit Programs(std::unique_ptr<vethtrace_bpf, Destroy> object) : object_(std::move(object)) {}
-    Result<void> select(const std::vector<Choice> &choices);
-
-    std::unique_ptr<vethtrace_bpf, Destroy> object_;
     std::vector<Selected> selected_;
-    std::vector<std::unique_ptr<bpf_link, Destroy>> links_; // go before the programs
+    std::vector<std::unique_ptr<bpf_link, Destroy>> links_;
+};
+
+// What libbpf has to say of a call that failed since the last forget_libbpf().
+[[nodiscard]] tl::unexpected<Error> libbpf_failed(const std::string &object, int code);
+void forget_libbpf();
+
+// An object of the generated type Skeleton, and those of its programs that are used.
+template<typename Skeleton>
+class BpfObject {
+public:
+    // Its constants and the sizes of its maps can be set until load().
+    [[nodiscard]] static Result<BpfObject> open() {
+        forget_libbpf();
+        RaisedPrivileges raised(Purpose::tracing);
+        std::unique_ptr<Skeleton, Destroy> skeleton(Skeleton::open());
+        if (!skeleton)
+            return libbpf_failed("BPF object", errno);
+        return BpfObject(std::move(skeleton));
+    }
+
+    [[nodiscard]] Skeleton &skeleton() const { return *skeleton_; }
+    [[nodiscard]] Programs &programs() { return programs_; }
+    [[nodiscard]] const Programs &programs() const { return programs_; }
+
+    // Loads the programs of the chosen rungs and no others.
+    [[nodiscard]] Result<void> load(const std::vector<Choice> &choices) {
+        RaisedPrivileges raised(Purpose::loading);
+        if (Result<void> selected = programs_.select(skeleton_->obj, choices); !selected)
+            return selected;
+        if (int code = Skeleton::load(skeleton_.get()); code != 0)
+            return libbpf_failed("loading of the BPF programs", code);
+        return {};
+    }
+
+private:
+    struct Destroy {
+        void operator()(Skeleton *skeleton) const { Skeleton::destroy(skeleton); }
+    };
+
+    explicit BpfObject(std::unique_ptr<Skeleton, Destroy> skeleton) : skeleton_(std::move(skeleton)) {}
+
+    std::unique_ptr<Skeleton, Destroy> skeleton_;
+    Programs programs_; // its links go before the object
 };
 
 // The kernel's name of the reason for a drop, as BPF numbers it; `names` are those of this kernel.

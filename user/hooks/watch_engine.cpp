@@ -2,9 +2,9 @@
 #include "hooks/watch_engine.hpp"
 
 #include "core/fd.hpp"
-#include "hooks/object.hpp"
 #include "hooks/programs.hpp"
 #include "hooks/shared_array.hpp"
+#include "hooks/watch_object.hpp"
 #include "privileges/privileges.hpp"
 
 #include <algorithm>
@@ -16,7 +16,7 @@
 
 namespace vethtrace {
 
-using namespace layout;
+using namespace watch_layout;
 
 namespace {
 
@@ -30,13 +30,13 @@ Result<void> read_all(int map, const std::function<void(const Key &, const Value
     constexpr std::uint32_t full_bucket = 256;
     std::vector<Key> keys(full_bucket);
     std::vector<Value> values(full_bucket);
-    std::uint64_t place = 0; // where the next batch begins; only the kernel understands it
+    std::uint64_t cursor = 0; // where the next batch begins; only the kernel understands it
     bool first = true;
     for (;;) {
         std::uint32_t count = full_bucket;
         LIBBPF_OPTS(bpf_map_batch_opts, options);
         int code =
-            bpf_map_lookup_batch(map, first ? nullptr : &place, &place, keys.data(), values.data(), &count, &options);
+            bpf_map_lookup_batch(map, first ? nullptr : &cursor, &cursor, keys.data(), values.data(), &count, &options);
         if (code != 0 && code != -ENOENT)
             return fail_errno("reading what BPF has gathered", code);
         for (std::uint32_t i = 0; i < count; ++i)
@@ -55,27 +55,31 @@ public:
         : options_(options), drop_reasons_(std::move(drop_reasons)) {}
 
     Result<void> load(const std::vector<Choice> &choices) {
-        Result<Programs> programs = Programs::open();
-        if (!programs)
-            return tl::unexpected(programs.error());
-        programs_.emplace(std::move(*programs));
+        Result<BpfObject<watch_bpf>> object = BpfObject<watch_bpf>::open();
+        if (!object)
+            return tl::unexpected(object.error());
+        object_.emplace(std::move(*object));
         set_constants(choices);
         set_sizes();
-        return programs_->load(choices)
+        return object_->load(choices)
             .and_then([&] { return cpus_.map(maps().cpus); })
             .and_then([&] { return slots_.map(maps().slots); })
             .and_then([&] { return slowest_.map(maps().slowest); })
+            .and_then([&] { return books_.map(maps().books); })
+            .and_then([&] { return unread_.map(maps().unread_sockets); })
             .and_then([&] { return open_ring(); })
             .map([&] { prepare_areas(); });
     }
 
-    [[nodiscard]] Programs &programs() { return *programs_; }
-    [[nodiscard]] const Programs &programs() const { return *programs_; }
-    [[nodiscard]] vethtrace_bpf &object() const { return programs_->object(); }
-    [[nodiscard]] decltype(vethtrace_bpf::maps) &maps() const { return object().maps; }
+    [[nodiscard]] Programs &programs() { return object_->programs(); }
+    [[nodiscard]] const Programs &programs() const { return object_->programs(); }
+    [[nodiscard]] watch_bpf &object() const { return object_->skeleton(); }
+    [[nodiscard]] decltype(watch_bpf::maps) &maps() const { return object().maps; }
     [[nodiscard]] std::span<cpu_area> cpus() const { return cpus_.elements(); }
     [[nodiscard]] std::span<slot_pair> slots() const { return slots_.elements(); }
-    [[nodiscard]] std::span<layout::slowest> slowest() const { return slowest_.elements(); }
+    [[nodiscard]] std::span<watch_layout::slowest> slowest() const { return slowest_.elements(); }
+    [[nodiscard]] std::span<target_books> books() const { return books_.elements(); }
+    [[nodiscard]] std::span<unread_set> unread() const { return unread_.elements(); }
     [[nodiscard]] const std::vector<std::string> &drop_reasons() const { return drop_reasons_; }
 
     void set_sample(std::uint32_t one_in) {
@@ -83,10 +87,10 @@ public:
             cpu.sample_limit = sample_limit(one_in);
     }
 
-    void poll_told(const std::function<void(const journey &)> &each) {
-        told_ = &each;
+    void poll_reported(const std::function<void(const journey &)> &each) {
+        reported_ = &each;
         ring_buffer__consume(ring_.get());
-        told_ = nullptr;
+        reported_ = nullptr;
     }
 
     Result<void> count_time(bool on) {
@@ -104,10 +108,10 @@ public:
 private:
     void set_constants(const std::vector<Choice> &choices) {
         auto &constants = *object().rodata;
-        constants.watching = true;
         constants.filter = options_.filter;
         constants.slower_than = options_.slower_than;
-        constants.told_at_most = options_.told_at_most;
+        constants.reported_at_most = options_.reported_at_most;
+        std::copy(options_.harmless.begin(), options_.harmless.end(), constants.harmless);
         constants.can_cast = options_.can_cast;
         constants.sees_data_ready = std::any_of(choices.begin(), choices.end(), [](const Choice &choice) {
             return choice.ladder.name == "data_ready" && choice.used && choice.used->target != "tcp_probe";
@@ -121,9 +125,7 @@ private:
         bpf_map__set_max_entries(maps().devices, WATCHED_DEVICES);
         bpf_map__set_max_entries(maps().series, options_.series);
         bpf_map__set_max_entries(maps().drops, WATCHED_DROPS);
-        bpf_map__set_max_entries(maps().journeys, 2U << PAIR_BITS);
-        bpf_map__set_max_entries(maps().readables, 1U << READABLE_BITS);
-        bpf_map__set_max_entries(maps().told, TOLD_BYTES);
+        bpf_map__set_max_entries(maps().addresses, TARGET_ADDRESSES);
     }
 
     void prepare_areas() {
@@ -131,22 +133,20 @@ private:
         for (cpu_area &cpu : cpus()) {
             cpu.events = std::uint64_t{id} << EVENT_COUNT_BITS;
             cpu.cpu = id++;
-            for (edge &edge : cpu.edges)
-                edge.time.min = ~0ULL;
         }
         set_sample(options_.sample);
     }
 
     Result<void> open_ring() {
         RaisedPrivileges raised(Purpose::tracing);
-        ring_.reset(ring_buffer__new(bpf_map__fd(maps().told), take_told, this, nullptr));
+        ring_.reset(ring_buffer__new(bpf_map__fd(maps().reported), take_reported, this, nullptr));
         if (!ring_)
             return fail_errno("ring buffer", errno);
         return {};
     }
 
-    static int take_told(void *self, void *data, std::size_t size) {
-        const auto *each = static_cast<Implementation *>(self)->told_;
+    static int take_reported(void *self, void *data, std::size_t size) {
+        const auto *each = static_cast<Implementation *>(self)->reported_;
         if (each != nullptr && size >= sizeof(journey))
             (*each)(*static_cast<const journey *>(data));
         return 0;
@@ -154,13 +154,15 @@ private:
 
     WatchEngineOptions options_;
     std::vector<std::string> drop_reasons_;
-    std::optional<Programs> programs_;
+    std::optional<BpfObject<watch_bpf>> object_;
     SharedArray<cpu_area> cpus_;
     SharedArray<slot_pair> slots_;
-    SharedArray<layout::slowest> slowest_;
+    SharedArray<watch_layout::slowest> slowest_;
+    SharedArray<target_books> books_;
+    SharedArray<unread_set> unread_;
     std::unique_ptr<ring_buffer, FreeRing> ring_;
-    const std::function<void(const journey &)> *told_ = nullptr; // during poll_told()
-    Fd statistics_;                                              // the kernel counts time while it is open
+    const std::function<void(const journey &)> *reported_ = nullptr; // during poll_reported()
+    Fd statistics_;                                                  // the kernel counts time while it is open
 };
 
 WatchEngine::WatchEngine(std::unique_ptr<Implementation> implementation) : implementation_(std::move(implementation)) {}
@@ -206,6 +208,20 @@ void WatchEngine::remove_device(std::uint64_t place) {
     bpf_map_delete_elem(bpf_map__fd(implementation_->maps().devices), &place);
 }
 
+void WatchEngine::set_address(const target_address &address, std::uint32_t target) {
+    RaisedPrivileges raised(Purpose::tracing);
+    bpf_map_update_elem(bpf_map__fd(implementation_->maps().addresses), &address, &target, BPF_ANY);
+}
+
+void WatchEngine::remove_address(const target_address &address) {
+    RaisedPrivileges raised(Purpose::tracing);
+    bpf_map_delete_elem(bpf_map__fd(implementation_->maps().addresses), &address);
+}
+
+void WatchEngine::set_tunnels(bool any) {
+    implementation_->object().bss->has_tunnels = any ? 1 : 0;
+}
+
 void WatchEngine::set_sample(std::uint32_t one_in) {
     implementation_->set_sample(one_in);
 }
@@ -215,7 +231,7 @@ void WatchEngine::set_grouping(watch_group group) {
 }
 
 std::uint64_t WatchEngine::next_window() {
-    return implementation_->object().data->epoch++;
+    return implementation_->object().data->window++;
 }
 
 Result<void> WatchEngine::read_series(const EachSeries &each) const {
@@ -248,16 +264,32 @@ std::string WatchEngine::reason_name(std::size_t reason) const {
 
 std::vector<journey> WatchEngine::slowest(std::uint64_t window) const {
     std::vector<journey> all;
-    std::span<const layout::slowest> tables = implementation_->slowest();
+    std::span<const watch_layout::slowest> tables = implementation_->slowest();
     for (std::size_t i = window & 1; i < tables.size(); i += 2)
-        if (tables[i].epoch == window)
+        if (tables[i].window == window)
             all.insert(all.end(), tables[i].journey,
                        tables[i].journey + std::min<std::size_t>(tables[i].used, SLOWEST));
     return all;
 }
 
-void WatchEngine::poll_told(const std::function<void(const journey &)> &each) {
-    implementation_->poll_told(each);
+void WatchEngine::poll_reported(const std::function<void(const journey &)> &each) {
+    implementation_->poll_reported(each);
+}
+
+target_books WatchEngine::books(std::uint32_t index) const {
+    return implementation_->books()[index];
+}
+
+std::uint64_t WatchEngine::now() {
+    return static_cast<std::uint64_t>(std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count());
+}
+
+std::vector<unread> WatchEngine::unread() const {
+    std::vector<watch_layout::unread> all;
+    for (const unread_set &set : implementation_->unread())
+        std::copy_if(std::begin(set.way), std::end(set.way), std::back_inserter(all),
+                     [](const watch_layout::unread &one) { return one.socket != 0 && one.since != 0; });
+    return all;
 }
 
 std::vector<WatchEngine::Tallies> WatchEngine::tallies() const {
@@ -265,7 +297,7 @@ std::vector<WatchEngine::Tallies> WatchEngine::tallies() const {
     all.reserve(implementation_->cpus().size());
     for (const cpu_area &cpu : implementation_->cpus()) {
         Tallies tallies = {};
-        std::copy_n(cpu.tallies, TALLIES, tallies.begin());
+        std::copy_n(cpu.tallies, WATCH_TALLIES, tallies.begin());
         all.push_back(tallies);
     }
     return all;
@@ -283,7 +315,7 @@ std::uint64_t WatchEngine::in_flight() const {
     std::uint64_t count = 0;
     for (const slot_pair &pair : implementation_->slots())
         for (const slot &slot : pair.slot)
-            count += slot.skb != 0 && slot.flow != 0 && (slot.timeline & SLOT_DELIVERED) == 0 ? 1 : 0;
+            count += slot.skb != 0 && slot.target != 0 && (slot.state & SLOT_DELIVERED) == 0 ? 1 : 0;
     return count;
 }
 

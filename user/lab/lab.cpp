@@ -7,6 +7,8 @@
 #include "lab/settings.hpp"
 #include "privileges/privileges.hpp"
 
+#include "lab_layout.h"
+
 #include <fmt/format.h>
 
 namespace vethtrace {

@@ -5,6 +5,8 @@
 #include "lab/links.hpp"
 #include "lab/offload.hpp"
 
+#include "lab_layout.h"
+
 #include <fstream>
 
 namespace vethtrace {

@@ -7,6 +7,8 @@
 #include "netns/netns.hpp"
 #include "privileges/privileges.hpp"
 
+#include "lab_layout.h"
+
 #include <algorithm>
 #include <arpa/inet.h>
 #include <condition_variable>

@@ -5,6 +5,8 @@
 #include "core/printable.hpp"
 #include "run/environment.hpp"
 
+#include "lab_layout.h"
+
 #include <algorithm>
 #include <fmt/format.h>
 #include <string_view>
@@ -100,7 +102,7 @@ NetRx collect_net_rx(const Snapshot &snapshot) {
 }
 
 Conservation collect_conservation(const Snapshot &snapshot) {
-    constexpr std::array<std::pair<tally, std::string_view>, 10> not_followed = {{
+    constexpr std::array<std::pair<std::uint32_t, std::string_view>, 10> not_followed = {{
         {TALLY_NOT_SAMPLED, "not_sampled"},
         {TALLY_CROWDED_OUT, "crowded_out"},
         {TALLY_STALE, "died_unseen"},

@@ -10,16 +10,20 @@ namespace vethtrace {
 
 namespace {
 
-layout::watched_device entry(std::uint32_t target, const WatchedDevice &device) {
-    layout::watched_device entry = {};
+using watch_layout::watched_device;
+
+watched_device entry(std::uint32_t target, std::uint32_t books, const WatchedDevice &device) {
+    watched_device entry = {};
+    entry.books = books;
     entry.target = target;
     entry.role = static_cast<__u8>(device.role);
     entry.is_last = device.is_last ? 1 : 0;
+    entry.is_entry = device.is_entry ? 1 : 0;
     return entry;
 }
 
 std::uint64_t place(const WatchedDevice &device) {
-    return layout::place_of(device.netns, static_cast<std::uint32_t>(device.ifindex));
+    return watch_layout::place_of(device.netns, static_cast<std::uint32_t>(device.ifindex));
 }
 
 // Numbers of namespaces are given again as soon as they are free.
@@ -30,7 +34,7 @@ bool is_another(const Target &known, const Target &now) {
                                              : now.kind == TargetKind::netns && known.name != now.name;
 }
 
-bool same(const layout::watched_device &a, const layout::watched_device &b) {
+bool same(const watched_device &a, const watched_device &b) {
     return std::memcmp(&a, &b, sizeof(a)) == 0;
 }
 
@@ -50,11 +54,23 @@ std::uint32_t Registry::number_of(const Target &target, TargetChanges &changes) 
         if (!first_)
             changes.notes.push_back(fmt::format("{} has come", target.name));
     }
-    Target &known = targets_[entry->second].target;
-    if (fresh || known != target)
+    Entry &known = targets_[entry->second];
+    if (fresh && target.kind != TargetKind::interface)
+        known.books = take_books();
+    if (fresh || known.target != target)
         changes.arrived.push_back(target);
-    known = target;
+    known.target = target;
     return entry->second;
+}
+
+// 0, which nothing is booked to, if there are too many targets.
+std::uint32_t Registry::take_books() {
+    if (!free_books_.empty()) {
+        std::uint32_t index = free_books_.back();
+        free_books_.pop_back();
+        return index;
+    }
+    return last_books_ + 1 < watch_layout::TARGET_BOOKS ? ++last_books_ : 0;
 }
 
 void Registry::take_leave(const Key &key, TargetChanges &changes) {
@@ -71,14 +87,14 @@ Result<TargetChanges> Registry::update(const Found &found) {
     std::set<Key> here;
     Devices devices;
     for (const WatchedDevice &device : found.node)
-        devices[place(device)] = entry(0, device);
+        devices[place(device)] = entry(0, 0, device);
     for (const Target &target : found.targets) {
         here.insert(key_of(target));
         std::uint32_t number = number_of(target, changes);
         for (const WatchedDevice &device : target.devices)
-            devices[place(device)] = entry(number, device);
+            devices[place(device)] = entry(number, targets_.at(number).books, device);
         if (target.kind != TargetKind::interface)
-            devices[layout::place_of(target.netns, 0)] = entry(number, {});
+            devices[watch_layout::place_of(target.netns, 0)] = entry(number, targets_.at(number).books, {});
     }
     std::vector<Key> gone;
     for (const auto &[key, number] : numbers_)
@@ -126,7 +142,19 @@ bool Registry::is_gone(std::uint32_t number) const {
 }
 
 void Registry::forget_gone() {
-    std::erase_if(targets_, [](const auto &entry) { return entry.second.gone; });
+    std::erase_if(targets_, [&](const auto &entry) {
+        if (entry.second.gone && entry.second.books != 0)
+            free_books_.push_back(entry.second.books);
+        return entry.second.gone;
+    });
+}
+
+std::map<std::uint32_t, std::uint32_t> Registry::books() const {
+    std::map<std::uint32_t, std::uint32_t> books;
+    for (const auto &[number, entry] : targets_)
+        if (entry.books != 0)
+            books.emplace(number, entry.books);
+    return books;
 }
 
 std::string Registry::device_name(std::uint32_t number, Station station, std::uint32_t ifindex) const {

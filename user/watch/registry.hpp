@@ -35,6 +35,9 @@ public:
     // Once nothing of those that are gone is wanted any more.
     void forget_gone();
 
+    // By the number of a target: the index of what is booked of its sockets.
+    [[nodiscard]] std::map<std::uint32_t, std::uint32_t> books() const;
+
     [[nodiscard]] std::size_t size() const { return numbers_.size(); }
     // How many of them are connected how; "other": by nothing that is known here.
     [[nodiscard]] std::map<std::string, std::size_t> modes() const;
@@ -44,13 +47,15 @@ public:
 
 private:
     using Key = std::pair<std::uint32_t, std::string>; // the namespace, and for interfaces their name
-    using Devices = std::map<std::uint64_t, layout::watched_device>;
+    using Devices = std::map<std::uint64_t, watch_layout::watched_device>;
 
     struct Entry {
         Target target;
         bool gone = false;
+        std::uint32_t books = 0; // its index in the programs' table of books; 0: none
     };
 
+    std::uint32_t take_books();
     static Key key_of(const Target &target);
     std::uint32_t number_of(const Target &target, TargetChanges &changes);
     void take_leave(const Key &key, TargetChanges &changes);
@@ -60,8 +65,10 @@ private:
     std::map<Key, std::uint32_t> numbers_; // of those that are here
     std::map<std::uint32_t, Entry> targets_;
     std::vector<WatchedDevice> node_;
-    Devices devices_; // as the programs have them, by layout::place_of()
+    Devices devices_; // as the programs have them, by watch_layout::place_of()
     std::uint32_t last_number_ = 0;
+    std::uint32_t last_books_ = 0;
+    std::vector<std::uint32_t> free_books_;
     bool first_ = true;
 };
 

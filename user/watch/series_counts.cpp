@@ -5,7 +5,7 @@
 
 namespace vethtrace {
 
-using namespace layout;
+using namespace watch_layout;
 
 std::optional<SparseHistogram> SeriesCounts::grown(const series &now, std::uint64_t window) {
     std::vector<SparseHistogram::Bucket> grown;
@@ -29,7 +29,7 @@ std::optional<SparseHistogram> SeriesCounts::grown(const series &now, std::uint6
     // what the buckets hold; the rest of the sum is the next window's.
     BucketRange last = bucket_range(grown.back().bucket);
     const series_max &max = now.max[window & 1];
-    bool known = max.epoch == window && bucket_of(max.ns) == grown.back().bucket;
+    bool known = max.window == window && bucket_of(max.ns) == grown.back().bucket;
     totals time{0, bucket_range(grown.front().bucket).low, known ? max.ns : last.high.value_or(last.low)};
     time.sum = std::clamp(now.sum - std::min<std::uint64_t>(now.sum, sum_), count * time.min, count * time.max);
     sum_ += time.sum;

@@ -5,6 +5,8 @@
 
 #include "core/histogram.hpp"
 
+#include "watch_layout.h"
+
 #include <cstdint>
 #include <optional>
 #include <utility>
@@ -16,7 +18,7 @@ class SeriesCounts {
 public:
     // What has come since the last call; `now` is as it stands at the end of that window. Null: nothing. It is read
     // while packets are counted, and one may have been counted in part.
-    [[nodiscard]] std::optional<SparseHistogram> grown(const layout::series &now, std::uint64_t window);
+    [[nodiscard]] std::optional<SparseHistogram> grown(const watch_layout::series &now, std::uint64_t window);
 
 private:
     std::uint64_t sum_ = 0;

@@ -12,7 +12,7 @@ namespace vethtrace {
 
 namespace {
 
-constexpr std::uint32_t told_at_most = 20; // packets beyond --slower-than, on each CPU and window
+constexpr std::uint32_t reported_at_most = 20; // packets beyond --slower-than, on each CPU and window
 
 Result<std::unique_ptr<WatchEngine>> load_engine(const WatchOptions &options) {
     Result<Features> features = Features::read();
@@ -26,23 +26,23 @@ Result<std::unique_ptr<WatchEngine>> load_engine(const WatchOptions &options) {
                               .sample = options.sample,
                               .series = options.series,
                               .slower_than = 0,
-                              .told_at_most = told_at_most};
+                              .reported_at_most = reported_at_most};
     if (options.slower_than)
         engine.slower_than = static_cast<std::uint64_t>(options.slower_than->count());
     return WatchEngine::load(engine, choices, features->drop_reasons());
 }
 
-layout::watch_group group_of(Grouping grouping) {
+watch_layout::watch_group group_of(Grouping grouping) {
     switch (grouping) {
     case Grouping::cpu:
-        return layout::GROUP_CPU;
+        return watch_layout::GROUP_CPU;
     case Grouping::interface:
-        return layout::GROUP_INTERFACE;
+        return watch_layout::GROUP_INTERFACE;
     case Grouping::container:
     case Grouping::direction:
         break;
     }
-    return layout::GROUP_NONE;
+    return watch_layout::GROUP_NONE;
 }
 
 } // namespace
@@ -92,7 +92,7 @@ void Watcher::take(TargetChanges changes) {
 }
 
 void Watcher::poll(const std::function<void(const SlowPacket &)> &each) {
-    engine_->poll_told([&](const layout::journey &journey) { each(to_slow_packet(journey, registry_)); });
+    engine_->poll_reported([&](const watch_layout::journey &journey) { each(to_slow_packet(journey, registry_)); });
     overhead_.look();
 }
 
@@ -105,7 +105,7 @@ void Watcher::set_grouping(Grouping grouping) {
 
 Result<WatchWindow> Watcher::next_window() {
     overhead_.look();
-    Result<WatchWindow> window = windows_.close(options_.slowest, options_.grouping);
+    Result<WatchWindow> window = windows_.close(options_.slowest, options_.grouping, is_detached_);
     if (!window)
         return window;
     auto now = std::chrono::steady_clock::now();
@@ -127,7 +127,7 @@ Result<WatchWindow> Watcher::next_window() {
 
 void Watcher::give_up(std::string why) {
     gave_up_ = std::move(why);
-    engine_->detach();
+    detach();
 }
 
 void Watcher::keep_budget(const WatchWindow &window) {
@@ -168,6 +168,7 @@ void Watcher::add_node(WatchWindow &window) {
 
 void Watcher::detach() {
     engine_->detach();
+    is_detached_ = true;
 }
 
 } // namespace vethtrace

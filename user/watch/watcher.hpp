@@ -22,7 +22,7 @@ namespace vethtrace {
 
 struct WatchOptions {
     Selection selection;
-    layout::watch_filter filter = {};
+    watch_layout::watch_filter filter = {};
     std::uint32_t sample = 1;                            // follow one packet in so many at most
     double max_overhead = 0.03;                          // a part of the time of the busiest CPU
     std::uint64_t max_memory = std::uint64_t{256} << 20; // bytes of this process that are resident
@@ -79,6 +79,7 @@ private:
     std::uint32_t sample_;
     unsigned windows_over_ = 0; // in a row
     std::optional<std::string> gave_up_;
+    bool is_detached_ = false;
     SoftnetReading softnet_;
 };
 

@@ -9,10 +9,11 @@
 #include <fmt/format.h>
 #include <numeric>
 #include <set>
+#include <tuple>
 
 namespace vethtrace {
 
-using namespace layout;
+using namespace watch_layout;
 
 namespace {
 
@@ -23,6 +24,11 @@ std::string address_text(const __u8 (&address)[16], int family, std::uint16_t po
     if (port == 0)
         return text.data();
     return family == ipv6 ? fmt::format("[{}]:{}", text.data(), port) : fmt::format("{}:{}", text.data(), port);
+}
+
+std::pair<std::string, std::string> ends_text(const packet_names &names) {
+    return {address_text(names.source, names.family, names.source_port),
+            address_text(names.dest, names.family, names.dest_port)};
 }
 
 std::string protocol_text(std::uint8_t protocol) {
@@ -39,10 +45,11 @@ std::string protocol_text(std::uint8_t protocol) {
     }
 }
 
-std::string_view context_text(std::uint8_t context) {
+// `comm`: the task that held the CPU. Threads of NAPI and of the backlog poll outside of any softirq.
+std::string context_text(std::uint8_t context, const std::string &comm) {
     switch (context) {
     case 0:
-        return "process";
+        return comm.starts_with("napi/") || comm.starts_with("backlog_napi/") ? "thread " + comm : "process";
     case TALLY_NET_RX_INLINE:
         return "inline";
     case TALLY_NET_RX_KSOFTIRQD:
@@ -71,9 +78,13 @@ SlowPacket to_slow_packet(const journey &journey, const Registry &registry) {
     SlowPacket packet;
     packet.target = target_text(journey, registry);
     packet.flow = static_cast<Flow>(journey.flow);
-    packet.protocol = protocol_text(journey.protocol);
-    packet.source = address_text(journey.source, journey.family, journey.source_port);
-    packet.destination = address_text(journey.dest, journey.family, journey.dest_port);
+    packet.protocol = protocol_text(journey.names.protocol);
+    std::tie(packet.source, packet.destination) = ends_text(journey.names);
+    if (journey.is_translated != 0) {
+        auto [source, destination] = ends_text(journey.after);
+        packet.translated_source = source == packet.source ? "" : source;
+        packet.translated_destination = destination == packet.destination ? "" : destination;
+    }
     packet.bytes = journey.bytes;
     packet.total = journey.total;
     const Target *target = registry.target(journey.target);
@@ -89,8 +100,8 @@ SlowPacket to_slow_packet(const journey &journey, const Registry &registry) {
                                 mark.when - journey.at[0].when,
                                 mark.cpu,
                                 mark.pid,
-                                std::move(comm),
-                                std::string(context_text(mark.context)),
+                                comm,
+                                context_text(mark.context, comm),
                                 mark.queue});
     }
     return packet;
@@ -103,12 +114,12 @@ bool Windows::Key::operator==(const Key &other) const {
 }
 
 std::size_t Windows::Hash::operator()(const Key &key) const {
-    std::uint64_t stations = edge_place(key.key.flow, key.key.from, key.key.to);
+    std::uint64_t stations = (std::uint64_t{key.key.flow} << STATION_BITS | key.key.from) << STATION_BITS | key.key.to;
     std::uint64_t mixed = (std::uint64_t{key.key.target} << 32 | key.key.group) * 0x9e3779b97f4a7c15ULL + stations;
     return std::hash<std::uint64_t>()(mixed);
 }
 
-Result<WatchWindow> Windows::close(std::size_t slowest, Grouping grouping) {
+Result<WatchWindow> Windows::close(std::size_t slowest, Grouping grouping, bool is_last) {
     WatchWindow window;
     window.grouping = grouping;
     std::uint64_t number = engine_.next_window();
@@ -120,6 +131,8 @@ Result<WatchWindow> Windows::close(std::size_t slowest, Grouping grouping) {
     if (Result<void> dropped = add_drops(window); !dropped)
         return tl::unexpected(dropped.error());
     add_books(window);
+    add_sockets(window);
+    add_unseen(window, is_last);
     add_slowest(number, slowest, window); // last, when nothing is under way any more in what has ended
     window.targets = registry_.size();
     window.modes = registry_.modes();
@@ -143,7 +156,60 @@ void Windows::add_series(const series_key &key, const series &now, std::uint64_t
     else if (into.grouping == Grouping::interface)
         series.group = key.group == 0 ? "socket" : registry_.device_name(key.target, series.to, key.group);
     series.time = std::move(*time);
+    if (target != nullptr)
+        seen_.passed({key.target, series.flow}, series.from, series.to, series.stage, series.time.count());
     into.series.push_back(std::move(series));
+}
+
+// What has become of the packets for each target's sockets.
+void Windows::add_sockets(WatchWindow &into) {
+    std::map<std::uint32_t, WatchSockets> all;
+    for (const auto &[number, index] : registry_.books()) {
+        target_books now = engine_.books(index);
+        target_books &before = books_before_.try_emplace(number, now).first->second;
+        if (now.for_sockets == before.for_sockets && now.delivered == before.delivered)
+            continue;
+        all[number].delivered = now.delivered - before.delivered;
+        seen_.to_sockets({number, Flow::in}, {.packets = now.for_sockets - before.for_sockets,
+                                              .bytes = now.for_sockets_bytes - before.for_sockets_bytes,
+                                              .packets_seen = now.delivered - before.delivered,
+                                              .bytes_seen = now.delivered_bytes - before.delivered_bytes});
+        before = now;
+    }
+    std::uint64_t now = engine_.now();
+    for (const unread &socket : engine_.unread()) {
+        if (registry_.target(socket.target) == nullptr)
+            continue;
+        WatchSockets &sockets = all[socket.target];
+        ++sockets.waiting;
+        sockets.oldest = std::max(sockets.oldest, now - std::min<std::uint64_t>(now, socket.since));
+    }
+    for (auto &[number, sockets] : all)
+        if (const Target *target = registry_.target(number)) {
+            sockets.target = target->name;
+            for (const WatchSeries &series : into.series)
+                if (series.stage == Stage::wakeup && series.target == target->name)
+                    sockets.read += series.time.count();
+            into.sockets.push_back(std::move(sockets));
+        }
+}
+
+// Stages that a target's links and sockets promise, as far as it had packets.
+void Windows::add_unseen(WatchWindow &into, bool is_last) {
+    auto bridged = [&](std::uint32_t number) {
+        const Target *target = registry_.target(number);
+        return target != nullptr && target->mode == Mode::bridge;
+    };
+    for (const SeenStages::Gap &gap : seen_.gaps(bridged, is_last))
+        if (const Target *target = registry_.target(gap.path.target))
+            into.unseen.push_back({target->name, gap.path.flow, gap.stage, gap.promised, gap.seen, gap.why});
+    std::set<std::string> busy;
+    for (const WatchSeries &series : into.series)
+        busy.insert(series.target);
+    for (const auto &[number, index] : registry_.books())
+        if (const Target *target = registry_.target(number); target != nullptr && busy.contains(target->name))
+            for (const UnseenStage &stage : target->unseen)
+                into.unseen.push_back({target->name, stage.flow, stage.stage, 0, 0, stage.why});
 }
 
 Result<void> Windows::add_drops(WatchWindow &into) {
@@ -155,6 +221,12 @@ Result<void> Windows::add_drops(WatchWindow &into) {
         if (count == before)
             continue;
         const Target *target = registry_.target(key.target);
+        if (key.reason == DROP_UNSEEN) {
+            if (target != nullptr)
+                seen_.lost({key.target, static_cast<Flow>(key.flow)}, {key.station}, count - before);
+            before = count;
+            continue;
+        }
         into.drops.push_back({target == nullptr ? "" : target->name,
                               static_cast<Flow>(key.flow),
                               {key.station},
@@ -180,26 +252,32 @@ void Windows::add_slowest(std::uint64_t number, std::size_t most, WatchWindow &i
 
 void Windows::add_books(WatchWindow &into) {
     std::vector<WatchEngine::Tallies> tallies = engine_.tallies();
-    auto sum = [&](tally which) {
+    auto sum = [&](std::uint32_t which) {
         return std::accumulate(
             tallies.begin(), tallies.end(), std::uint64_t{0},
             [&](std::uint64_t before, const WatchEngine::Tallies &cpu) { return before + cpu.at(which); });
     };
     into.conservation = {.entered = sum(TALLY_ENTERED),
                          .completed = sum(TALLY_COMPLETED),
-                         .dropped = sum(TALLY_DROPPED),
+                         .left = sum(WATCH_TALLY_LEFT),
+                         .delivered = sum(WATCH_TALLY_DELIVERED),
+                         .control = sum(WATCH_TALLY_CONTROL),
+                         .to_host = sum(WATCH_TALLY_TO_HOST),
+                         .dropped = sum(WATCH_TALLY_DROPPED),
                          .merged = sum(TALLY_MERGED),
                          .segmented = sum(TALLY_SEGMENTED),
-                         .consumed = sum(TALLY_CONSUMED),
+                         .consumed = sum(WATCH_TALLY_CONSUMED),
                          .stale = sum(TALLY_STALE),
                          .evicted = sum(TALLY_EVICTED),
                          .crowded_out = sum(TALLY_CROWDED_OUT),
-                         .in_flight = engine_.in_flight()};
-    into.series_dropped = sum(TALLY_EDGE_OVERFLOW) + sum(TALLY_DROPS_OVERFLOW);
-    into.slow_suppressed = sum(TALLY_SUPPRESSED);
+                         .in_flight = engine_.in_flight(),
+                         .discarded = sum(WATCH_TALLY_DISCARDED),
+                         .read = sum(WATCH_TALLY_READ)};
+    into.series_dropped = sum(WATCH_TALLY_SERIES_OVERFLOW) + sum(WATCH_TALLY_DROPS_OVERFLOW);
+    into.slow_suppressed = sum(WATCH_TALLY_SUPPRESSED);
     tallies_before_.resize(tallies.size());
     for (std::size_t i = 0; i < tallies.size(); ++i) {
-        auto grown = [&](tally which) { return tallies[i].at(which) - tallies_before_[i].at(which); };
+        auto grown = [&](std::uint32_t which) { return tallies[i].at(which) - tallies_before_[i].at(which); };
         if (grown(TALLY_NET_RX_RUNS) != 0)
             into.node.cpus.push_back({.id = static_cast<int>(i),
                                       .net_rx_runs = grown(TALLY_NET_RX_RUNS),
@@ -218,6 +296,8 @@ void Windows::forget_gone() {
             engine_.remove_series(series.first.key);
         return forgotten;
     });
+    std::erase_if(books_before_, [&](const auto &books) { return is_forgotten(books.first); });
+    seen_.forget(is_forgotten);
     std::erase_if(drops_before_, [&](const auto &drop) {
         auto key = std::bit_cast<drop_key>(drop.first);
         bool forgotten = is_forgotten(key.target);

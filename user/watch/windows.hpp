@@ -6,6 +6,7 @@
 #include "core/watch.hpp"
 #include "hooks/watch_engine.hpp"
 #include "watch/registry.hpp"
+#include "watch/seen_stages.hpp"
 #include "watch/series_counts.hpp"
 
 #include <cstdint>
@@ -17,7 +18,7 @@
 namespace vethtrace {
 
 // A packet as BPF has followed it, in words.
-[[nodiscard]] SlowPacket to_slow_packet(const layout::journey &journey, const Registry &registry);
+[[nodiscard]] SlowPacket to_slow_packet(const watch_layout::journey &journey, const Registry &registry);
 
 class Windows {
 public:
@@ -25,20 +26,24 @@ public:
 
     // Ends the window: series, drops, the slowest packets (at most so many), conservation. What a target that is gone
     // had goes into this window, and is then forgotten.
-    [[nodiscard]] Result<WatchWindow> close(std::size_t slowest, Grouping grouping);
+    // `is_last`: nothing is under way any more, so what is missing is not to come either.
+    [[nodiscard]] Result<WatchWindow> close(std::size_t slowest, Grouping grouping, bool is_last);
 
 private:
     struct Key {
-        layout::series_key key;
+        watch_layout::series_key key;
         bool operator==(const Key &other) const;
     };
     struct Hash {
         std::size_t operator()(const Key &key) const;
     };
-    void add_series(const layout::series_key &key, const layout::series &now, std::uint64_t window, WatchWindow &into);
+    void add_series(const watch_layout::series_key &key, const watch_layout::series &now, std::uint64_t window,
+                    WatchWindow &into);
     Result<void> add_drops(WatchWindow &into);
     void add_slowest(std::uint64_t window, std::size_t most, WatchWindow &into);
     void add_books(WatchWindow &into);
+    void add_sockets(WatchWindow &into);
+    void add_unseen(WatchWindow &into, bool is_last);
     void forget_gone();
 
     WatchEngine &engine_;
@@ -46,6 +51,8 @@ private:
     std::unordered_map<Key, SeriesCounts, Hash> before_;
     std::map<std::uint64_t, std::uint64_t> drops_before_; // by the key as a number
     std::vector<WatchEngine::Tallies> tallies_before_;
+    std::map<std::uint32_t, watch_layout::target_books> books_before_; // by the target's number
+    SeenStages seen_;
 };
 
 } // namespace vethtrace

@@ -1,13 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Packets in flight: one slot each, found by the skb's address, in a table without locks. An address has two slots to
-// choose from, in one cache line. A packet that finds both taken is not followed and counted as crowded out; it takes
-// none away, because the packet that has it may be at a station on another CPU right now. Only a slot in which nothing
-// has happened for a second is taken over: its packet is gone, or as good as gone.
-#ifndef VETHTRACE_IN_FLIGHT_BPF_H
-#define VETHTRACE_IN_FLIGHT_BPF_H
+// Packets in flight: one slot each, found by the skb's address, in a table without locks on the way of a packet. An
+// address has two slots to choose from. A packet that finds both taken is not followed and counted as crowded out; it
+// takes none away, because the packet that has it may be at a station on another CPU right now. Only a slot in which
+// nothing has happened for a second is taken over: its packet is gone, or as good as gone.
+//
+// Each program has its own struct slot and struct cpu_area; what is needed of them here are the slot's `skb` and `when`,
+// and the area's `scratch`, `events` and `tallies`. It says by is_spare() which of its slots can be given away.
+#ifndef VETHTRACE_TRACK_BPF_H
+#define VETHTRACE_TRACK_BPF_H
 
-#include "cpu.bpf.h"
+#include "kernel.h"
+
+#include <bpf/bpf_helpers.h>
+
+#include "layout.h"
+
+// One element for each CPU; user space sets the size before the load. A plain array, not a per-CPU one: its look-up
+// is inlined on every kernel, and user space reads it through its mapping without a system call. Nobody else writes to
+// a CPU's area, so nothing in it is atomic.
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 1);
+    __type(key, u32);
+    __type(value, struct cpu_area);
+} cpus SEC(".maps");
 
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -24,6 +42,34 @@ struct {
     __type(key, u32);
     __type(value, u32);
 } fillers SEC(".maps");
+
+// A deliberate mistake, set by tests only.
+const volatile __u32 mutation = MUTATION_NONE;
+
+// Nothing is lost with that slot, whose packet may still be somewhere.
+static __always_inline bool is_spare(const struct slot *slot, u64 now);
+
+static __always_inline struct cpu_area *this_cpu(void) {
+    u32 id = bpf_get_smp_processor_id();
+    struct cpu_area *cpu = bpf_map_lookup_elem(&cpus, &id);
+
+    if (cpu)
+        cpu->events++;
+    return cpu;
+}
+
+static __always_inline void count(struct cpu_area *cpu, u32 tally) {
+    cpu->tallies[tally]++;
+}
+
+// An index into an array of `size` elements, a power of two. In assembler, because a compiler that knows the index to
+// be in range drops the mask, and then the verifier does not know.
+#define BOUNDED(index, size)                                                                                           \
+    ({                                                                                                                 \
+        u64 bounded = (index);                                                                                         \
+        asm volatile("%0 &= %1" : "+r"(bounded) : "i"((size)-1));                                                      \
+        bounded;                                                                                                       \
+    })
 
 // Two CPUs may fill slots of one pair at the same time, and must not both take the same one. Whoever counts itself in
 // and is alone may go on; of two at once at most one is, and the other gives up. Without a result, so that 5.10 has it.
@@ -81,26 +127,7 @@ static __always_inline struct slot *find(u64 skb) {
     return NULL;
 }
 
-// A new packet has this address, so whatever had it before is gone, and if it still has a slot, nobody saw it go.
-static __always_inline void forget(struct cpu_area *cpu, u64 skb) {
-    struct slot *slot = find(skb);
-
-    if (!slot)
-        return;
-    slot->skb = 0;
-    count(cpu, TALLY_STALE);
-}
-
-// Nothing is lost with that slot: its packet has been delivered, or turned out to be of no target for long.
-static __always_inline bool is_spare(const struct slot *slot, u64 now) {
-    enum { UNCLAIMED_NS = 10000000 };
-
-    if (!watching)
-        return false;
-    return slot->timeline & SLOT_DELIVERED || (!slot->flow && now - slot->when > UNCLAIMED_NS);
-}
-
-// A place for a packet that has none.
+// A free slot for a packet that has none.
 static __always_inline struct slot *take(struct cpu_area *cpu, u64 skb, u64 now) {
     struct slot_pair *pair = pair_of(skb);
     struct slot *older;

@@ -183,6 +183,7 @@ enum tally {
     TALLY_NET_RX_KSOFTIRQD, // in ksoftirqd
     TALLY_NET_RX_OTHER_CPU, // for a packet that came from another CPU (RPS)
     TALLY_NET_RX_OTHER,     // raised elsewhere, by an interrupt
+    TALLY_SAMPLED,          // watch: let through by sampling
     TALLIES,
 };
 

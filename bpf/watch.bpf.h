@@ -358,8 +358,10 @@ static __always_inline void forget_watched(struct cpu_area *cpu, u64 skb) {
 static __always_inline bool is_watched(struct cpu_area *cpu) {
     if (!following)
         return false;
-    if (cpu->sample_limit == ~0U || bpf_get_prandom_u32() <= cpu->sample_limit)
+    if (cpu->sample_limit == ~0U || bpf_get_prandom_u32() <= cpu->sample_limit) {
+        count(cpu, TALLY_SAMPLED);
         return true;
+    }
     count(cpu, TALLY_NOT_SAMPLED);
     return false;
 }

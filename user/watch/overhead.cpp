@@ -6,6 +6,7 @@
 #include <fstream>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 
 namespace vethtrace {
 
@@ -77,6 +78,7 @@ void SampleControl::begin(const CostModel &cost, const Passing &guessed) {
 void SampleControl::look(const CostModel &cost, const Passing &passing) {
     constexpr double may_be_saved = 0.25; // seconds of the budget
     constexpr unsigned enough_quiet_looks = 10;
+    constexpr std::uint32_t far = 8;
     constexpr double ns = 1e-9;
     std::uint32_t next = wanted(cost, passing);
     double spent = cost.ns(passing.events, passing.followed) * ns;
@@ -84,8 +86,9 @@ void SampleControl::look(const CostModel &cost, const Passing &passing) {
     bool is_too_much = spent > limit_ * passing.seconds && saved_ < 0;
     saved_ = std::max(saved_, 0.0);
     if (is_guess_ || (is_too_much && next > sample_)) {
+        // So much more traffic, and the prices are those of what passed before: the next look knows better.
+        is_guess_ = !is_guess_ && next / far > sample_;
         sample_ = next;
-        is_guess_ = false;
         quiet_looks_ = 0;
         return;
     }

@@ -63,7 +63,7 @@ private:
     std::uint32_t least_;
     std::uint32_t sample_;
     double saved_ = 0;         // seconds of tracing that are left of what may be spent; negative: overspent
-    bool is_guess_ = false;    // nothing has been followed so far
+    bool is_guess_ = false;    // by prices of other traffic, so that the next look may put it right
     unsigned quiet_looks_ = 0; // in a row, that left room for twice as many packets ...
     std::uint32_t asked_ = 0;  // ... and what the one of them wanted that left least
 };

@@ -106,6 +106,7 @@ TEST(RunAsCsv, AddsUpToTheRoundTrip) {
 TEST(WindowAsCsv, HasALineForEachSeriesAndEachDrop) {
     WatchWindow window = window_of(3);
     window.sample = 4;
+    window.sample_ratio = 4;
     window.series.front().target = "=web";
     std::vector<std::vector<std::string>> lines = parse(watch_csv_heading() + to_csv(window));
     ASSERT_EQ(lines.size(), 5);

@@ -163,6 +163,7 @@ TEST(Exposition, TellsTheExporterItself) {
     state.max_overhead = 0.03;
     state.missed = 7;
     state.failed_looks = 2;
+    state.failed_textfile_writes = 5;
     state.answers = {{200, 11}, {404, 1}};
     state.cut_connections = 3;
     state.resident_bytes = 8 << 20;
@@ -173,6 +174,7 @@ TEST(Exposition, TellsTheExporterItself) {
     EXPECT_EQ(metrics.value("vethtrace_overhead_limit_ratio"), 0.03);
     EXPECT_EQ(metrics.value("vethtrace_missed_events_total"), 7);
     EXPECT_EQ(metrics.value("vethtrace_failed_looks_total"), 2);
+    EXPECT_EQ(metrics.value("vethtrace_failed_textfile_writes_total"), 5);
     EXPECT_EQ(metrics.value("vethtrace_http_answers_total", {{"status", "200"}}), 11);
     EXPECT_EQ(metrics.value("vethtrace_http_cut_connections_total"), 3);
     EXPECT_EQ(metrics.value("vethtrace_cpu_seconds_total"), 1.5);
@@ -188,6 +190,7 @@ TEST(Exposition, CountsAllPacketsWhereOneInSomeWasFollowed) {
     exposition.add(window_of(1));
     WatchWindow sparse = window_of(2);
     sparse.sample = 16;
+    sparse.sample_ratio = 16;
     exposition.add(sparse);
     Metrics metrics = metrics_of(exposition);
     Metrics::Labels web = {{"container", "web"}, {"stage", "backlog"}};
@@ -233,6 +236,7 @@ public:
         WatchWindow window;
         window.duration_ns = 60 * test::second_ns;
         window.sample = 1U << pick(5);
+        window.sample_ratio = window.sample;
         for (std::size_t i = 0; i < containers_; ++i) {
             std::string name = "c" + std::to_string(i);
             if (first_ || pick(20) == 0) {
@@ -482,6 +486,13 @@ TEST_F(TextfileTest, TellsWhyItCannotBeWritten) {
     ASSERT_FALSE(written);
     EXPECT_NE(written.error().text().find("missing/vethtrace.prom"), std::string::npos);
     EXPECT_NE(written.error().hint.find("directory"), std::string::npos);
+    EXPECT_FALSE(file.try_to_write());
+}
+
+TEST_F(TextfileTest, ATryLeavesNothingBehind) {
+    Textfile file(path_);
+    EXPECT_TRUE(file.try_to_write());
+    EXPECT_TRUE(std::filesystem::is_empty(directory_));
 }
 
 } // namespace

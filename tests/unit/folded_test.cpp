@@ -50,6 +50,7 @@ TEST(ComparisonAsFoldedStacks, HasEachModeApart) {
 TEST(WatchAsFoldedStacks, TellsOfAllPackets) {
     WatchWindow window = window_of(1);
     window.sample = 2;
+    window.sample_ratio = 2;
     window.series.front().target = "web;out\nmore";
     WatchTotals totals;
     totals.add(window);

@@ -352,5 +352,21 @@ TEST(Printable, TextHasNoControlCharactersAndIsUtf8) {
         EXPECT_EQ(printable(broken).substr(0, 3), "\uFFFD") << broken;
 }
 
+TEST(Printable, NothingPassesThatIsNotSeenItself) {
+    // C1 controls, a soft hyphen, marks and overrides of direction, joiners and spaces of no width, separators of
+    // lines, a variation selector, a byte order mark, annotations, and tags.
+    for (const char *hidden :
+         {"\u0080", "\u009B", "\u009F",     "\u00AD",     "\u034F",     "\u061C",     "\u180E",    "\u200B",
+          "\u200D", "\u200E", "\u200F",     "\u2028",     "\u2029",     "\u202A",     "\u202D",    "\u202E",
+          "\u2060", "\u2064", "\u2066",     "\u2069",     "\u206F",     "\u3164",     "\uFE0F",    "\uFEFF",
+          "\uFFF9", "\uFFFB", "\U000110BD", "\U0001D173", "\U000E0001", "\U000E0041", "\U000E007F"})
+        EXPECT_EQ(printable(std::string("web") + hidden + "gnp"), "web\uFFFDgnp") << hidden;
+    // Their neighbours do: a space of some width, a dash, a hyphen, letters of other scripts.
+    for (const char *seen :
+         {"\u00A0", "\u00AC", "\u00AE", "\u0606", "\u061B", "\u200A", "\u2010", "\u2027", "\u202F", "\u205F", "\u2070",
+          "\uFDFF", "\uFE10", "\uFFFC", "\uFFFD", "\u05D0", "\u0627", "\U0001D172", "\U000110BC"})
+        EXPECT_EQ(printable(seen), seen);
+}
+
 } // namespace
 } // namespace vethtrace

@@ -73,6 +73,10 @@ TEST_P(WrongUsage, IsRefusedWithTheReason) {
 INSTANTIATE_TEST_SUITE_P(
     CommandLine, WrongUsage,
     testing::Values(
+        Misuse{{"--cmd", ""}, "--cmd: is empty"}, Misuse{{"--setup", ""}, "is empty"},
+        Misuse{{"--cpus", ""}, "is empty"}, Misuse{{"report", ""}, "is empty"},
+        Misuse{{"export", "--textfile", ""}, "--textfile: is empty"},
+        Misuse{{"rr", "serve", "--listen", ""}, "is empty"},
         Misuse{{"--mode", "carrier-pigeon"}, "{host,veth,veth-gro,bridge,nat,netkit,macvlan,ipvlan,"},
         Misuse{{"-c", "5", "-d", "1"}, "excludes"}, Misuse{{"-c", "0"}, "range"}, Misuse{{"-c", "-1"}, "-1"},
         Misuse{{"-c", "many"}, "many"}, Misuse{{"-d", "0"}, "range"}, Misuse{{"-d", "nan"}, "--duration"},

@@ -8,7 +8,6 @@
 #include "report/watch_report.hpp"
 #include "support/schema.hpp"
 #include "unit/watch_sample.hpp"
-#include "watch/overhead.hpp"
 #include "watch/softnet.hpp"
 
 #include <algorithm>
@@ -84,6 +83,7 @@ TEST(WatchTotals, AddUpWindowsOfDifferentSampling) {
     WatchWindow first = window_of(1);
     WatchWindow second = window_of(2);
     second.sample = 8;
+    second.sample_ratio = 8;
     second.overhead = 0.0375;
     totals.add(first);
     totals.add(second);
@@ -126,15 +126,6 @@ TEST(SparseHistogram, AgreesWithAFullOne) {
     EXPECT_EQ(sparse.percentile(0.5), full.percentile(0.5));
     EXPECT_EQ(sparse.percentile(0.99), full.percentile(0.99));
     EXPECT_EQ(SparseHistogram().mean(), std::nullopt);
-}
-
-TEST(Sampling, KeepsTheBudgetWithoutSwingingToAndFro) {
-    EXPECT_EQ(sample_for(0.03, 0.05, 1, 1), 2) << "too much";
-    EXPECT_EQ(sample_for(0.03, 0.02, 4, 1), 4) << "twice as many would be too much";
-    EXPECT_EQ(sample_for(0.03, 0.007, 4, 1), 2) << "there is room";
-    EXPECT_EQ(sample_for(0.03, 0, 1, 1), 1);
-    EXPECT_EQ(sample_for(0.03, 0, 64, 64), 64) << "no more than was asked for";
-    EXPECT_EQ(sample_for(0.03, 1, 4096, 1), sample_for(0.03, 1, sample_for(0.03, 1, 4096, 1), 1)) << "there is an end";
 }
 
 TEST(Utc, IsReadAsItIsWritten) {
@@ -202,6 +193,15 @@ TEST(Filters, AreTimesWithTheirUnit) {
         EXPECT_EQ(parse_duration(text).error().exit, Exit::usage) << text;
 }
 
+TEST(Filters, AreInterfacesThatCanBeWatched) {
+    for (const char *name : {"eth0", "br-1a2b3c4d5e6f", "veth0123456789a", "enp3s0.100", "wg0@x"})
+        EXPECT_EQ(parse_interface(name), std::string(name));
+    for (std::string_view name : {"", "lo", ".", "..", "a/b", "a:b", "a b", "eth0\n", "sixteen-letters."})
+        EXPECT_EQ(parse_interface(name).error().exit, Exit::usage) << name;
+    EXPECT_EQ(parse_interface(std::string_view("a\0b", 3)).error().exit, Exit::usage);
+    EXPECT_NE(parse_interface("lo").error().reason.find("loopback"), std::string::npos);
+}
+
 // ---- the command line
 
 Result<Command> parse(Lines words) {
@@ -221,6 +221,23 @@ TEST(WatchOptions, AreAllContainersForASecondEachByDefault) {
     EXPECT_EQ(plan.watch.sample, 1);
     EXPECT_DOUBLE_EQ(plan.watch.max_overhead, 0.03);
     EXPECT_EQ(plan.watch.filter.port_ranges, 0);
+}
+
+TEST(WatchOptions, AreNotEmpty) {
+    for (const char *option : {"--container", "--pod",         "--netns",        "--pid",        "-I",
+                               "--by",        "--port",        "--peer",         "--proto",      "-i",
+                               "-d",          "--sample",      "--max-overhead", "--max-memory", "--max-series",
+                               "--slowest",   "--slower-than", "--record",       "-o",           "--html",
+                               "--color",     "--no-hook"}) {
+        Result<Command> command = parse({option, ""});
+        ASSERT_FALSE(command) << option;
+        EXPECT_EQ(command.error().exit, Exit::usage) << option;
+    }
+    Result<Command> port = parse({"--port", ""});
+    EXPECT_EQ(port.error().object, "--port");
+    EXPECT_EQ(port.error().reason, "is empty");
+    EXPECT_EQ(parse({"-I", "lo"}).error().exit, Exit::usage);
+    EXPECT_EQ(parse({"-n", "blue", "-I", "lo"}).error().exit, Exit::usage);
 }
 
 TEST(WatchOptions, AreTakenAsTheyAreGiven) {

@@ -65,12 +65,27 @@ public:
         state_.resident_bytes = resident_bytes();
         state_.cost = read_own_cost();
         std::string text = metrics_text(exposition_, state_);
-        Result<void> written = has_textfile_ ? textfile_.write(text) : Result<void>();
+        if (has_textfile_)
+            write(text);
         pages_.publish(std::move(text), watcher_.gave_up());
-        return written;
+        return {};
     }
 
+    // Before there is anything to tell: a file that cannot be written is the user's mistake now, and later on a full
+    // disk.
+    Result<void> try_textfile() { return has_textfile_ ? textfile_.try_to_write() : Result<void>(); }
+
 private:
+    // A disk that is full now may have room in a second, so that is counted, and told once. Meanwhile the file stays as
+    // it was, and its age shows that it is old.
+    void write(const std::string &text) {
+        Result<void> written = textfile_.write(text);
+        if (written)
+            return;
+        if (state_.failed_textfile_writes++ == 0)
+            (void)std::fputs(fmt::format("vethtrace: writing metrics: {}\n", written.error().text()).c_str(), stderr);
+    }
+
     Watcher &watcher_;
     HttpServer *server_; // null: nobody asks
     Exposition exposition_;
@@ -126,7 +141,7 @@ Result<void> export_metrics(const ExportCommand &command) {
     lower_privileges({Purpose::tracing, Purpose::looking});
     Exporter exporter(plan, **watcher, server.get());
     // So that there is something to show from the start.
-    Result<void> ready = exporter.next_window().and_then([&] {
+    Result<void> ready = exporter.try_textfile().and_then([&] { return exporter.next_window(); }).and_then([&] {
         return server ? server->serve([&](const std::string &path) { return exporter.pages().page(path); })
                       : Result<void>();
     });

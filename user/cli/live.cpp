@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "cli/live.hpp"
 
+#include "cli/terminal.hpp"
+
 #include <algorithm>
 #include <cstdio>
 #include <fmt/format.h>
@@ -87,7 +89,7 @@ private:
 };
 
 bool LiveView::is_possible() {
-    return isatty(STDIN_FILENO) != 0 && isatty(STDOUT_FILENO) != 0;
+    return isatty(STDIN_FILENO) != 0 && takes_escapes(STDOUT_FILENO);
 }
 
 LiveView::LiveView(WatchView view, const TextStyle &style)

@@ -24,7 +24,7 @@ struct WatchControl {
 
 class LiveView {
 public:
-    // Input and output are a terminal.
+    // Input and output are a terminal, and one that can be drawn on.
     [[nodiscard]] static bool is_possible();
 
     LiveView(WatchView view, const TextStyle &style);

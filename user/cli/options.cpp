@@ -121,10 +121,26 @@ public:
         } catch (const CLI::ParseError &error) {
             return misuse("", error.what(), "`vethtrace --help` lists what there is");
         }
+        if (Result<void> said = check_that_something_is_said(app_); !said)
+            return tl::unexpected(said.error());
         return command();
     }
 
 private:
+    // An empty value is mostly a shell's variable that is not set. To take it for "not asked for" would do something
+    // else than what was meant: watch all ports, run the built-in load.
+    static Result<void> check_that_something_is_said(const CLI::App &app) {
+        for (const CLI::Option *option : app.get_options()) {
+            const std::vector<std::string> &words = option->results();
+            if (std::find(words.begin(), words.end(), "") != words.end())
+                return misuse(option->get_name(), "is empty", "leave it out if nothing is to be said");
+        }
+        for (const CLI::App *sub : app.get_subcommands())
+            if (Result<void> said = check_that_something_is_said(*sub); !said)
+                return said;
+        return {};
+    }
+
     void describe() {
         app_.set_help_flag("-h,--help", "print this help and exit");
         app_.add_flag("-V,--version", show_version_, "print the versions of the tool and of libbpf, and exit");

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <string_view>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -23,20 +24,27 @@ void request_stop(int) {
 
 } // namespace
 
+bool takes_escapes(int descriptor) {
+    const char *kind = std::getenv("TERM");
+    return isatty(descriptor) != 0 && kind != nullptr && *kind != '\0' && std::string_view(kind) != "dumb";
+}
+
 TextStyle style_of_stdout(const OutputOptions &output) {
     TextStyle style;
     style.verbosity = output.verbosity;
     bool terminal = isatty(STDOUT_FILENO) != 0;
     const char *no_color = std::getenv("NO_COLOR");
     style.color = output.color == ColorChoice::always ||
-                  (output.color == ColorChoice::automatic && terminal && (no_color == nullptr || *no_color == '\0'));
+                  (output.color == ColorChoice::automatic && takes_escapes(STDOUT_FILENO) &&
+                   (no_color == nullptr || *no_color == '\0'));
     winsize size = {};
     constexpr int wide = 130;
     style.width = terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col != 0 ? size.ws_col : wide;
     return style;
 }
 
-ProgressLine::ProgressLine(const OutputOptions &output) : shown_(isatty(STDERR_FILENO) != 0 && output.verbosity >= 0) {}
+ProgressLine::ProgressLine(const OutputOptions &output)
+    : shown_(takes_escapes(STDERR_FILENO) && output.verbosity >= 0) {}
 
 void ProgressLine::show(const std::string &step) const {
     if (shown_)

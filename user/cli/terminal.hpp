@@ -11,10 +11,14 @@
 
 namespace vethtrace {
 
-// Colours only on a terminal, and not with NO_COLOR set (https://no-color.org), unless --color says otherwise.
+// A terminal that knows escape sequences: not one whose TERM is "dumb" or not set.
+[[nodiscard]] bool takes_escapes(int descriptor);
+
+// Colours only on a terminal that has them, and not with NO_COLOR set (https://no-color.org), unless --color says
+// otherwise.
 [[nodiscard]] TextStyle style_of_stdout(const OutputOptions &output);
 
-// What is being done right now, on stderr and only on a terminal.
+// What is being done right now, on stderr and only on a terminal that can take it back.
 class ProgressLine {
 public:
     explicit ProgressLine(const OutputOptions &output);

@@ -65,9 +65,10 @@ void WatchParser::describe_traffic(CLI::App &app, const std::string &histograms)
     repeatable(app.add_option("-n,--netns", netns_, "a network namespace: NAME, PID, PATH or inode:N (repeatable)"),
                "NETNS");
     repeatable(app.add_option("--pid", pids_, "the network namespace of a process (repeatable)"), "PID");
-    repeatable(app.add_option("-I,--interface", interfaces_,
-                              "an interface of the host, or of the namespace given by --netns (repeatable)"),
-               "NAME");
+    repeatable(
+        app.add_option("-I,--interface", interfaces_,
+                       "an interface of the host, or of the namespace given by --netns, but not lo (repeatable)"),
+        "NAME");
     app.add_flag("--all", all_, "every network namespace but the host's (default, without any of the above)");
     app.add_option("--port", ports_, "only packets from or to these ports, as in 80,443,8000-8080")->type_name("PORTS");
     app.add_option("--peer", peer_, "only packets whose other end has such an address")->type_name("ADDRESS[/LEN]");
@@ -118,11 +119,10 @@ Result<WatchPlan> WatchParser::plan() const {
 
 Result<void> WatchParser::set_selection(Selection &selection) const {
     selection.pids = pids_;
-    selection.interfaces = interfaces_;
     selection.pods = pods_;
-    Result<void> parsed = parse_each(containers_, parse_container, selection.containers).and_then([&] {
-        return parse_each(netns_, parse_netns, selection.netns);
-    });
+    Result<void> parsed = parse_each(containers_, parse_container, selection.containers)
+                              .and_then([&] { return parse_each(netns_, parse_netns, selection.netns); })
+                              .and_then([&] { return parse_each(interfaces_, parse_interface, selection.interfaces); });
     if (!parsed)
         return parsed;
     bool named = !(containers_.empty() && pods_.empty() && netns_.empty() && pids_.empty() && interfaces_.empty());

@@ -83,7 +83,7 @@ struct WatchSeries {
     Station to;
     Stage stage = Stage::unforeseen;
     std::string group;    // with --by interface or cpu, which; else empty
-    SparseHistogram time; // of this window; counts are of followed packets, so times `sample` for all
+    SparseHistogram time; // of this window; counts are of followed packets; see WatchWindow::all_of()
 };
 
 struct WatchDrop {
@@ -177,8 +177,9 @@ struct WatchConservation {
     std::uint64_t evicted = 0;
     std::uint64_t crowded_out = 0; // could not be followed; not among `entered`
     std::uint64_t in_flight = 0;
-    std::uint64_t discarded = 0; // among `completed`: let go by TCP without harm, as duplicates and what ends a connection
-    std::uint64_t read = 0;      // reads that ended a socket's wait for its application; reads, not packets
+    std::uint64_t discarded =
+        0;                  // among `completed`: let go by TCP without harm, as duplicates and what ends a connection
+    std::uint64_t read = 0; // reads that ended a socket's wait for its application; reads, not packets
 
     [[nodiscard]] std::uint64_t accounted() const {
         return completed + dropped + merged + segmented + consumed + stale + evicted + in_flight;
@@ -190,10 +191,10 @@ struct WatchWindow {
     std::uint64_t number = 0;                    // from 1
     std::chrono::system_clock::time_point begun; // by the wall clock, for people only
     Nanoseconds duration_ns = 0;                 // by the monotonic clock
-    std::uint32_t sample = 1;                    // one packet in so many was followed
+    std::uint32_t sample = 1;                    // one packet in so many was followed, at the end
     double overhead = 0;                         // part of its time that the busiest CPU spent in tracing
     bool over_budget = false;                    // that was more than --max-overhead allows
-    double sample_ratio = 1;                     // packets that came, for each that was followed; see `sample`
+    double sample_ratio = 1;                     // packets that came, for each that was followed, in all of it
     Grouping grouping = Grouping::container;
     std::vector<WatchSeries> series;
     std::vector<WatchDrop> drops;
@@ -209,6 +210,9 @@ struct WatchWindow {
     std::map<std::string, std::size_t> modes; // how many of them are connected how; "other": by nothing known
     std::vector<Target> arrived;              // targets that are new, or otherwise than before
     std::vector<std::string> gone;            // names of targets
+
+    // How many have come, from how many of them were followed.
+    [[nodiscard]] double all_of(std::uint64_t followed) const { return static_cast<double>(followed) * sample_ratio; }
 };
 
 // One piece of advice, with the numbers that it rests on.

@@ -4,6 +4,7 @@
 #include "core/utc.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace vethtrace {
 
@@ -26,7 +27,7 @@ WatchPoint point_of(const WatchWindow &window) {
     for (const WatchSeries &series : window.series) {
         WatchTotal &total = point.stages[{series.flow, series.stage}];
         total.time.merge(series.time);
-        total.packets += series.time.count() * window.sample;
+        total.packets += static_cast<std::uint64_t>(std::llround(window.all_of(series.time.count())));
     }
     for (const WatchDrop &drop : window.drops) {
         bool has_place = point.drops.size() < most_reasons || point.drops.contains(drop.reason);

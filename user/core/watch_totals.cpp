@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "core/watch_totals.hpp"
 
+#include <cmath>
+
 namespace vethtrace {
 
 namespace {
@@ -25,7 +27,7 @@ void WatchTotals::add(const WatchWindow &window) {
             std::get<std::string>(key) = everybody_else;
         WatchTotal &total = series_[key];
         total.time.merge(series.time);
-        total.packets += series.time.count() * window.sample;
+        total.packets += static_cast<std::uint64_t>(std::llround(window.all_of(series.time.count())));
         stages_[key] = series.stage;
     }
     for (const WatchDrop &drop : window.drops) {

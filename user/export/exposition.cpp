@@ -53,11 +53,11 @@ void Exposition::add(const WatchWindow &window) {
     for (const WatchSeries &series : window.series)
         place(hops_, HopLabels{label_of(series.target), mode_of(series.target), series.flow, series.stage},
               series_of_hop)
-            .add(series.time, window.sample);
+            .add(series.time, window.sample_ratio);
     for (const WatchDrop &drop : window.drops)
         place(drops_,
               DropLabels{label_of(drop.target), mode_of(drop.target), drop.flow, name_of(drop.last), drop.reason}, 1) +=
-            drop.count * window.sample;
+            window.all_of(drop.count);
     for (const std::string &gone : window.gone) {
         bool is_back = std::any_of(window.arrived.begin(), window.arrived.end(),
                                    [&](const Target &target) { return target.name == gone; });
@@ -155,7 +155,7 @@ void Exposition::add_node(const WatchWindow &window) {
         node_.followed_hops += series.time.count();
     node_.overhead = window.overhead;
     node_.overhead_ns += window.overhead * static_cast<double>(window.duration_ns);
-    node_.sample = window.sample;
+    node_.sample_ratio = window.sample_ratio;
     node_.targets = window.targets;
     node_.modes = window.modes;
     node_.conservation = window.conservation;

@@ -51,7 +51,7 @@ struct NodeFigures {
     std::uint64_t followed_hops = 0;                   // measured ones, each counted once
     double overhead_ns = 0;                            // of the busiest CPU's time
     double overhead = 0;                               // as a part of it, in the last window
-    std::uint32_t sample = 1;
+    double sample_ratio = 1; // packets that came, for each that was followed; of the last window
     std::size_t targets = 0;
     std::map<std::string, std::size_t> modes;
     WatchConservation conservation; // of the packets that were followed
@@ -70,7 +70,7 @@ public:
     void add(const WatchWindow &window);
 
     [[nodiscard]] const std::map<HopLabels, OctaveHistogram> &hops() const { return hops_; }
-    [[nodiscard]] const std::map<DropLabels, std::uint64_t> &drops() const { return drops_; }
+    [[nodiscard]] const std::map<DropLabels, double> &drops() const { return drops_; }
     // Those that have a name, by it.
     [[nodiscard]] std::vector<Target> targets() const;
     [[nodiscard]] std::size_t nameless() const { return names_.nameless(); }
@@ -102,7 +102,7 @@ private:
     std::map<std::string, Share> shares_;
     std::size_t shared_ = 0; // all of them
     std::map<HopLabels, OctaveHistogram> hops_;
-    std::map<DropLabels, std::uint64_t> drops_;
+    std::map<DropLabels, double> drops_;
     NodeFigures node_;
 };
 

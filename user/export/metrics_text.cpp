@@ -3,6 +3,7 @@
 
 #include "core/units.hpp"
 
+#include <cmath>
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 #include <sstream>
@@ -86,7 +87,7 @@ void add_packets(const Exposition &exposition, Families &families) {
         Labels labels = labels_of(drop);
         labels.push_back({"station", drop.station});
         labels.push_back({"reason", drop.reason});
-        families.add(std::move(labels), static_cast<double>(count));
+        families.add(std::move(labels), std::round(count));
     }
 }
 
@@ -138,7 +139,7 @@ void add_books(const NodeFigures &node, Families &families) {
 void add_cost(const NodeFigures &node, const ExporterState &state, Families &families) {
     families.gauge("watching", "1 while packets are followed; 0 once it has given up because it cost too much.",
                    state.watching ? 1 : 0);
-    families.gauge("sample_ratio", "The part of all packets that is followed.", 1.0 / node.sample);
+    families.gauge("sample_ratio", "The part of all packets that is followed.", 1 / node.sample_ratio);
     families.gauge("overhead_ratio", "The part of its time that the busiest CPU spent in tracing, in the last window.",
                    node.overhead);
     families.gauge("overhead_limit_ratio", "What it may be at most: fewer packets are followed before it is more.",
@@ -156,6 +157,8 @@ void add_cost(const NodeFigures &node, const ExporterState &state, Families &fam
     families.begin(MetricType::Gauge, "last_window_timestamp_seconds", "When the last window ended.");
     families.add({}, std::chrono::duration<double>(node.last_window.time_since_epoch()).count());
     families.counter("failed_looks_total", "Times that looking for containers has failed.", state.failed_looks);
+    families.counter("failed_textfile_writes_total", "Times that the file of --textfile could not be written.",
+                     state.failed_textfile_writes);
     families.begin(MetricType::Counter, "http_answers_total", "Answers to HTTP requests, by status.");
     for (const auto &[status, count] : state.answers)
         families.add({{"status", std::to_string(status)}}, static_cast<double>(count));

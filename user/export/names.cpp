@@ -26,7 +26,7 @@ void Names::look(const WatchWindow &window) {
         if (name.empty() || name == other_containers || name == nobody)
             return;
         Container &container = containers_[name];
-        container.packets += static_cast<double>(packets * window.sample);
+        container.packets += window.all_of(packets);
         container.gone.reset(); // or there is another one of that name
     };
     for (const WatchSeries &series : window.series)

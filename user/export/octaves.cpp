@@ -3,25 +3,42 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <numeric>
 
 namespace vethtrace {
 
-void OctaveHistogram::add(const SparseHistogram &times, std::uint64_t weight) {
+namespace {
+
+std::uint64_t rounded(double sum) {
+    return static_cast<std::uint64_t>(std::llround(sum));
+}
+
+} // namespace
+
+void OctaveHistogram::add(const SparseHistogram &times, double weight) {
     for (const Histogram::Bar &bar : times.bars()) {
         // A bucket is in one octave as a whole, so its lower bound tells which.
         auto bits = static_cast<unsigned>(std::bit_width(bar.range.low));
         std::size_t octave = std::max(bits, least_bits) - least_bits;
-        if (octave < bounds)
-            octaves_.at(octave) += bar.count * weight;
+        octaves_.at(std::min(octave, bounds)) += static_cast<double>(bar.count) * weight;
     }
-    count_ += times.count() * weight;
-    sum_ += times.sum() * weight;
+    sum_ += static_cast<double>(times.sum()) * weight;
+}
+
+std::uint64_t OctaveHistogram::count() const {
+    return rounded(std::accumulate(octaves_.begin(), octaves_.end(), 0.0));
+}
+
+Nanoseconds OctaveHistogram::sum() const {
+    return rounded(sum_);
 }
 
 std::array<std::uint64_t, OctaveHistogram::bounds> OctaveHistogram::cumulated() const {
     std::array<std::uint64_t, bounds> cumulated = {};
-    std::partial_sum(octaves_.begin(), octaves_.end(), cumulated.begin());
+    double sum = 0;
+    for (std::size_t i = 0; i < bounds; ++i)
+        cumulated.at(i) = rounded(sum += octaves_.at(i));
     return cumulated;
 }
 

@@ -24,18 +24,18 @@ public:
         return (Nanoseconds{1} << (least_bits + index)) - 1;
     }
 
-    // Each of the intervals counts for so many.
-    void add(const SparseHistogram &times, std::uint64_t weight);
+    // Each of the intervals counts for so many. Only the sums are rounded: many windows of few intervals must not err
+    // all to one side.
+    void add(const SparseHistogram &times, double weight);
 
-    [[nodiscard]] std::uint64_t count() const { return count_; }
-    [[nodiscard]] Nanoseconds sum() const { return sum_; }
+    [[nodiscard]] std::uint64_t count() const;
+    [[nodiscard]] Nanoseconds sum() const;
     // How many are at most bound(i) long, for each i.
     [[nodiscard]] std::array<std::uint64_t, bounds> cumulated() const;
 
 private:
-    std::array<std::uint64_t, bounds> octaves_ = {}; // each for itself; what is longer is in none
-    std::uint64_t count_ = 0;
-    Nanoseconds sum_ = 0;
+    std::array<double, bounds + 1> octaves_ = {}; // each for itself; the last has what is longer
+    double sum_ = 0;
 };
 
 } // namespace vethtrace

@@ -14,6 +14,10 @@ namespace vethtrace {
 
 namespace {
 
+std::string temporary_beside(const std::string &path) {
+    return path + ".XXXXXX"; // not *.prom, so that the collector leaves it alone
+}
+
 Result<void> write_all(const std::string &name, const Fd &file, const std::string &text) {
     for (std::size_t written = 0; written < text.size();) {
         ssize_t some = ::write(file.get(), text.data() + written, text.size() - written);
@@ -33,9 +37,19 @@ Textfile::~Textfile() {
         (void)unlink(path_.c_str());
 }
 
+Result<void> Textfile::try_to_write() const {
+    std::string name = temporary_beside(path_);
+    Fd file(mkostemp(name.data(), O_CLOEXEC));
+    if (!file && errno != ENOSPC && errno != EDQUOT)
+        return fail_errno(path_, errno, "its directory must exist, and belong to the user who runs this");
+    if (file)
+        (void)unlink(name.c_str());
+    return {};
+}
+
 Result<void> Textfile::write(const std::string &text) {
     constexpr mode_t for_all_to_read = 0644;
-    std::string name = path_ + ".XXXXXX"; // not *.prom, so that the collector leaves it alone
+    std::string name = temporary_beside(path_);
     Fd file(mkostemp(name.data(), O_CLOEXEC));
     if (!file)
         return fail_errno(path_, errno, "its directory must exist, and belong to the user who runs this");

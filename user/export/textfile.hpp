@@ -18,7 +18,10 @@ public:
     // Removes the file, if it was written.
     ~Textfile();
 
+    // If it fails, the file is as it was before.
     Result<void> write(const std::string &text);
+    // Whether a file can be made there; it is not replaced.
+    [[nodiscard]] Result<void> try_to_write() const;
 
 private:
     std::string path_;

@@ -5,6 +5,8 @@
 
 #include <arpa/inet.h>
 #include <charconv>
+#include <fmt/format.h>
+#include <net/if.h>
 #include <optional>
 #include <string>
 #include <utility>
@@ -27,6 +29,26 @@ std::optional<Number> whole_number(std::string_view text) {
 }
 
 } // namespace
+
+Result<std::string> parse_interface(std::string_view text) {
+    constexpr std::size_t longest = IFNAMSIZ - 1;
+    auto refuse = [&](std::string reason, std::string hint = "as `ip link` lists them") {
+        return misuse(fmt::format("-I '{}'", text), std::move(reason), std::move(hint));
+    };
+    // What the kernel lets no device be called: dev_valid_name().
+    if (text.empty())
+        return refuse("is empty");
+    if (text.size() > longest)
+        return refuse(fmt::format("is longer than an interface's name can be ({} bytes)", longest));
+    if (text == "." || text == ".." ||
+        text.find_first_of(std::string_view("/: \t\n\v\f\r\0", 9)) != std::string_view::npos)
+        return refuse("is no name of an interface");
+    if (text == "lo")
+        return refuse(
+            "is the loopback: its packets stay in their namespace, and pass no device that is watched",
+            "packets that come into a namespace or leave it can be watched: -I eth0, or `vethtrace watch --all`");
+    return std::string(text);
+}
 
 Result<Prefix> parse_prefix(std::string_view text) {
     constexpr int ipv6 = 6;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// How a user says which packets are to be looked at: the address at the other end, how long is too long.
+// How a user says which packets are to be looked at: the device that they pass, the address at the other end, how long
+// is too long.
 #pragma once
 
 #include "core/error.hpp"
@@ -8,6 +9,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace vethtrace {
@@ -18,6 +20,9 @@ struct Prefix {
     std::array<std::uint8_t, 16> address = {}; // IPv4: the first four bytes
     unsigned bits = 0;
 };
+
+// The name of a network device, of those that can be watched: "eth0".
+[[nodiscard]] Result<std::string> parse_interface(std::string_view text);
 
 // "10.1.2.3", "10.0.0.0/8", "fd00::/64".
 [[nodiscard]] Result<Prefix> parse_prefix(std::string_view text);

@@ -183,6 +183,7 @@ WatchWindow read_window(const Node &from) {
     window.begun = read_time(from["begun"]);
     window.duration_ns = from["duration_ns"].count(longest_ns);
     window.sample = read_count32(from["sample"]);
+    window.sample_ratio = from.has("sample_ratio") ? from["sample_ratio"].number() : window.sample;
     window.overhead = from["overhead_ratio"].ratio();
     window.grouping = from["grouping"].one_of([](const std::string &name) { return grouping_named(name); },
                                               "container, interface, cpu or direction");
@@ -201,6 +202,8 @@ WatchWindow read_window(const Node &from) {
     window.notes = read_all_of(from["notes"], read_text);
     if (window.sample == 0)
         from["sample"].refuse("is 0");
+    if (window.sample_ratio < 1)
+        from["sample_ratio"].refuse("is less than 1");
     if (window.overhead < 0)
         from["overhead_ratio"].refuse("is negative");
     return window;

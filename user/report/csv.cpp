@@ -6,6 +6,7 @@
 #include "report/distribution.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <fmt/format.h>
 
 namespace vethtrace {
@@ -236,7 +237,7 @@ std::string to_csv(const WatchWindow &window) {
     Csv csv;
     std::string begun = utc_text(window.begun);
     for (const WatchSeries &series : window.series) {
-        std::uint64_t packets = series.time.count() * window.sample;
+        double packets = window.all_of(series.time.count());
         begin_window_line(csv, window.number, begun, window.duration_ns, "hop");
         csv.text(series.target);
         csv.text(name_of(series.flow));
@@ -245,8 +246,8 @@ std::string to_csv(const WatchWindow &window) {
         csv.text(name_of(series.to));
         csv.text(series.group);
         csv.empty();
-        csv.number(std::optional(packets));
-        csv.number(per_second(static_cast<double>(packets), window.duration_ns));
+        csv.number(std::optional(static_cast<std::uint64_t>(std::llround(packets))));
+        csv.number(per_second(packets, window.duration_ns));
         add_times(csv, series.time);
         csv.next();
     }

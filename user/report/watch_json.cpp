@@ -15,8 +15,8 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char *watch_schema = "vethtrace.watch/1";
 
-double rounded_rate(std::uint64_t packets, Nanoseconds duration) {
-    return rounded(per_second(static_cast<double>(packets), duration).value_or(0));
+double rounded_rate(double packets, Nanoseconds duration) {
+    return rounded(per_second(packets, duration).value_or(0));
 }
 
 Json series_json(const WatchSeries &series, const WatchWindow &window) {
@@ -26,7 +26,7 @@ Json series_json(const WatchSeries &series, const WatchWindow &window) {
                  {"to", name_of(series.to)},
                  {"stage", name_of(series.stage)},
                  {"group", series.group},
-                 {"rate_per_s", rounded_rate(series.time.count() * window.sample, window.duration_ns)},
+                 {"rate_per_s", rounded_rate(window.all_of(series.time.count()), window.duration_ns)},
                  {"count", series.time.count()},
                  {"sum_ns", series.time.sum()}};
     add_distribution(json, series.time);
@@ -153,7 +153,7 @@ Json final_json(const WatchTotals &totals, const std::string &ended, const Envir
                      {"to", name_of(to)},
                      {"stage", name_of(totals.stages().at(key))},
                      {"packets", total.packets},
-                     {"rate_per_s", rounded_rate(total.packets, totals.duration_ns())},
+                     {"rate_per_s", rounded_rate(static_cast<double>(total.packets), totals.duration_ns())},
                      {"count", total.time.count()},
                      {"sum_ns", total.time.sum()}};
         add_distribution(json, total.time);

@@ -57,7 +57,7 @@ std::map<RowKey, SparseHistogram> grouped(const WatchWindow &window, Grouping gr
 }
 
 double time_per_second(const SparseHistogram &time, const WatchWindow &window) {
-    return per_second(static_cast<double>(time.sum()) * window.sample, window.duration_ns).value_or(0);
+    return per_second(window.all_of(time.sum()), window.duration_ns).value_or(0);
 }
 
 std::string change_text(const WatchRow &row) {
@@ -166,11 +166,20 @@ std::string targets_text(const WatchWindow &window) {
     return modes.empty() ? text : fmt::format("{}: {}", text, fmt::join(modes, ", "));
 }
 
+// "all packets", "1 packet in 8", or, if it was changed meanwhile, "1 packet in 5.3".
+std::string sampling_text(const WatchWindow &window) {
+    constexpr double noticeable = 0.05;
+    double ratio = window.sample_ratio;
+    if (ratio > 1 && std::abs(ratio / window.sample - 1) > noticeable)
+        return fmt::format("1 packet in {:.1f}", ratio);
+    return window.sample == 1 ? "all packets" : fmt::format("1 packet in {}", window.sample);
+}
+
 std::string header(const WatchWindow &window, const WatchView &view, const TextStyle &style) {
-    std::string text = fmt::format(
-        "vethtrace watch  {}{}  {}  {} window  {}  tracing {:.1f} % of a CPU", view.frozen ? "FROZEN  " : "",
-        clock_text(window.begun), targets_text(window), duration_text(static_cast<double>(window.duration_ns)),
-        window.sample == 1 ? "all packets" : fmt::format("1 packet in {}", window.sample), window.overhead * percent);
+    std::string text = fmt::format("vethtrace watch  {}{}  {}  {} window  {}  tracing {:.1f} % of a CPU{}",
+                                   view.frozen ? "FROZEN  " : "", clock_text(window.begun), targets_text(window),
+                                   duration_text(static_cast<double>(window.duration_ns)), sampling_text(window),
+                                   window.overhead * percent, window.over_budget ? ", over the budget" : "");
     return painted(cut(text, static_cast<std::size_t>(style.width)), Tone::strong, style);
 }
 
@@ -289,7 +298,7 @@ std::vector<WatchRow> watch_rows(std::span<const WatchWindow> windows, Grouping 
         earlier = grouped(*before, grouping);
     for (auto &[key, time] : grouped(window, grouping)) {
         WatchRow row{.group = std::get<0>(key), .flow = std::get<1>(key), .stage = std::get<2>(key), .time = time};
-        row.rate = per_second(static_cast<double>(time.count()) * window.sample, window.duration_ns).value_or(0);
+        row.rate = per_second(window.all_of(time.count()), window.duration_ns).value_or(0);
         row.growth = time_per_second(time, window);
         if (auto known = earlier.find(key); known != earlier.end()) {
             row.before = known->second.mean();

@@ -49,8 +49,8 @@ watch_layout::watch_group group_of(Grouping grouping) {
 
 Watcher::Watcher(const WatchOptions &options, std::unique_ptr<TargetFinder> finder, std::unique_ptr<WatchEngine> engine)
     : options_(options), finder_(std::move(finder)), engine_(std::move(engine)), registry_(*engine_),
-      windows_(*engine_, registry_), overhead_(*engine_), begun_(std::chrono::steady_clock::now()),
-      begun_wall_(std::chrono::system_clock::now()), sample_(options.sample) {
+      windows_(*engine_, registry_), overhead_(*engine_, options.max_overhead, options.sample),
+      begun_(std::chrono::steady_clock::now()), begun_wall_(std::chrono::system_clock::now()) {
     engine_->set_grouping(group_of(options.grouping));
 }
 
@@ -71,10 +71,11 @@ Result<std::unique_ptr<Watcher>> Watcher::open(const WatchOptions &options) {
     watcher->take(std::move(*changes));
     if (Result<void> attached = watcher->engine_->attach(); !attached)
         return tl::unexpected(attached.error());
+    watcher->overhead_.begin();
     watcher->engine_->follow();
     watcher->softnet_ = read_softnet().value_or(SoftnetReading());
-    watcher->overhead_.measure_again();
-    (void)watcher->overhead_.part_since(0);
+    watcher->begun_ = std::chrono::steady_clock::now();
+    watcher->begun_wall_ = std::chrono::system_clock::now();
     return watcher;
 }
 
@@ -93,7 +94,8 @@ void Watcher::take(TargetChanges changes) {
 
 void Watcher::poll(const std::function<void(const SlowPacket &)> &each) {
     engine_->poll_reported([&](const watch_layout::journey &journey) { each(to_slow_packet(journey, registry_)); });
-    overhead_.look();
+    if (!gave_up_)
+        overhead_.look();
 }
 
 void Watcher::set_grouping(Grouping grouping) {
@@ -104,7 +106,6 @@ void Watcher::set_grouping(Grouping grouping) {
 }
 
 Result<WatchWindow> Watcher::next_window() {
-    overhead_.look();
     Result<WatchWindow> window = windows_.close(options_.slowest, options_.grouping, is_detached_);
     if (!window)
         return window;
@@ -113,15 +114,18 @@ Result<WatchWindow> Watcher::next_window() {
     window->begun = begun_wall_;
     begun_ = now;
     begun_wall_ = std::chrono::system_clock::now();
-    window->sample = sample_;
-    window->overhead = overhead_.part_since(window->duration_ns);
+    Overhead::Window cost = overhead_.end_window();
+    window->sample = cost.sample;
+    window->sample_ratio = cost.sample_ratio;
+    window->overhead = cost.overhead;
+    window->over_budget = cost.over_budget;
     TargetChanges changes = std::exchange(changes_, {});
     window->arrived = std::move(changes.arrived);
     window->gone = std::move(changes.gone);
     window->notes = std::move(changes.notes);
     add_node(*window);
     if (!gave_up_)
-        keep_budget(*window);
+        keep_budget(cost);
     return window;
 }
 
@@ -130,24 +134,18 @@ void Watcher::give_up(std::string why) {
     detach();
 }
 
-void Watcher::keep_budget(const WatchWindow &window) {
+void Watcher::keep_budget(const Overhead::Window &window) {
     constexpr unsigned patience = 3;
     constexpr double mebibyte = 1 << 20;
     if (std::uint64_t resident = resident_bytes(); resident > options_.max_memory)
         return give_up(fmt::format("it has come to {:.1f} MiB of memory, and may have {:.1f}",
                                    static_cast<double>(resident) / mebibyte,
                                    static_cast<double>(options_.max_memory) / mebibyte));
-    std::uint32_t next = sample_for(options_.max_overhead, window.overhead, sample_, options_.sample);
-    windows_over_ = window.overhead > options_.max_overhead && next == sample_ ? windows_over_ + 1 : 0;
-    if (windows_over_ >= patience) {
+    hopeless_ = window.is_hopeless ? hopeless_ + 1 : 0;
+    if (hopeless_ >= patience)
         give_up(fmt::format("the budget of {:.1f} % of a CPU's time cannot be kept: with one packet in {} it is "
                             "{:.1f} %",
-                            options_.max_overhead * 100, sample_, window.overhead * 100));
-    } else if (next != sample_) {
-        sample_ = next;
-        engine_->set_sample(next);
-        overhead_.measure_again();
-    }
+                            options_.max_overhead * 100, window.sample, window.overhead * 100));
 }
 
 void Watcher::add_node(WatchWindow &window) {

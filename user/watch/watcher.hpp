@@ -42,7 +42,8 @@ public:
     static constexpr std::chrono::seconds between_refreshes{1};
     [[nodiscard]] Result<void> refresh();
 
-    // Packets that were slower than --slower-than, since the last call; to be called so often.
+    // Keeps to the budget, and tells packets that were slower than --slower-than since the last call; to be called so
+    // often.
     static constexpr std::chrono::milliseconds between_polls{100};
     void poll(const std::function<void(const SlowPacket &)> &each);
 
@@ -61,7 +62,7 @@ public:
 
 private:
     Watcher(const WatchOptions &options, std::unique_ptr<TargetFinder> finder, std::unique_ptr<WatchEngine> engine);
-    void keep_budget(const WatchWindow &window);
+    void keep_budget(const Overhead::Window &window);
     void give_up(std::string why);
     void add_node(WatchWindow &window);
     void take(TargetChanges changes);
@@ -76,8 +77,7 @@ private:
     TargetChanges changes_; // for the next window
     std::chrono::steady_clock::time_point begun_;
     std::chrono::system_clock::time_point begun_wall_;
-    std::uint32_t sample_;
-    unsigned windows_over_ = 0; // in a row
+    unsigned hopeless_ = 0; // windows in a row
     std::optional<std::string> gave_up_;
     bool is_detached_ = false;
     SoftnetReading softnet_;

@@ -91,6 +91,13 @@ class WatchPage(EveryPage, BrowserTest):
             by_reason[reason] = by_reason.get(reason, 0) + count
         self.assertEqual(charted, by_reason)
 
+    def test_names_what_was_not_seen_and_what_came_to_sockets(self):
+        self.open(self.page)
+        unseen = {(row[0]["text"], row[1]["text"], row[2]["text"]) for row in self.table("#unseen")}
+        self.assertEqual(unseen, {(one["target"], one["direction"], one["stage"]) for one in self.final["unseen"]})
+        sockets = {row[0]["text"]: (row[1]["values"][0][0], row[2]["values"][0][0]) for row in self.table("#sockets")}
+        self.assertEqual(sockets, {one["target"]: (one["delivered"], one["read"]) for one in self.final["sockets"]})
+
     def test_shows_where_targets_spend_their_time(self):
         self.open(self.page)
         chart = self.chart("busiest")

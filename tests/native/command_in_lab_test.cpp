@@ -27,7 +27,7 @@ Json in_lab(std::vector<std::string> words, int status = 0) {
         ADD_FAILURE() << "no JSON: " << finished.out << finished.err;
         return nullptr;
     }
-    EXPECT_EQ(schema_errors("watch-1", json), "");
+    EXPECT_EQ(schema_errors("watch-2", json), "");
     EXPECT_TRUE(json["conservation"]["balanced"]) << json["conservation"];
     EXPECT_EQ(json["lab"]["cmd"], words.at(1));
     return json;

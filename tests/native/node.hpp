@@ -97,8 +97,8 @@ public:
                 ADD_FAILURE() << "no JSON: " << line;
                 return {};
             }
-            if (json["schema"] == "vethtrace.watch/1") {
-                EXPECT_EQ(schema_errors("watch-1", json), "");
+            if (json["schema"] == "vethtrace.watch/2") {
+                EXPECT_EQ(schema_errors("watch-2", json), "");
             }
             all.push_back(std::move(json));
         }

@@ -26,6 +26,7 @@ using test::Metrics;
 using test::series_of;
 using test::target_named;
 using test::times;
+using test::troubled_window_of;
 using test::window_of;
 
 constexpr std::size_t plenty = 100'000;
@@ -154,6 +155,66 @@ TEST(Exposition, AddsWindowsUp) {
     EXPECT_NEAR(metrics.value("vethtrace_last_window_timestamp_seconds"), 1'795'478'403.123, 0.001);
 }
 
+TEST(Exposition, TellsStagesThatAreNotSeenAndWhatWaitsInSockets) {
+    Exposition exposition(plenty);
+    exposition.add(troubled_window_of(1));
+    WatchWindow sparse = troubled_window_of(2);
+    sparse.sample = 4;
+    exposition.add(sparse);
+    Metrics metrics = metrics_of(exposition);
+    Metrics::Labels db = {{"container", "db"}, {"mode", "bridge"}, {"direction", "in"}, {"stage", "backlog"}};
+    EXPECT_EQ(metrics.value("vethtrace_unseen_stages", db), 1);
+    EXPECT_EQ(metrics.value("vethtrace_unseen_packets_total", db), 1200 + 4 * 1200);
+    // How many it should have been is not known, but that it is missing is.
+    EXPECT_EQ(metrics.value("vethtrace_unseen_stages", {{"container", "web"}, {"stage", "qdisc"}}), 1);
+    EXPECT_EQ(metrics.sum("vethtrace_unseen_packets_total", {{"container", "web"}}), 0);
+    Metrics::Labels web = {{"container", "web"}, {"mode", "bridge"}};
+    EXPECT_EQ(metrics.value("vethtrace_socket_delivered_total", web), 5 * 1000) << "one in four was followed";
+    EXPECT_EQ(metrics.value("vethtrace_socket_read_total", web), 5 * 980);
+    EXPECT_EQ(metrics.value("vethtrace_socket_unread_sockets", web), 3);
+    EXPECT_DOUBLE_EQ(metrics.value("vethtrace_socket_unread_seconds", web), 4.2);
+    EXPECT_EQ(metrics.value("vethtrace_socket_buffer_full_total", web), 2) << "these the kernel counts, of all packets";
+    EXPECT_EQ(metrics.value("vethtrace_listen_overflows_total", web), 24);
+    EXPECT_EQ(metrics.value("vethtrace_retransmitted_segments_total", web), 36);
+    EXPECT_EQ(metrics.value("vethtrace_throttled_periods_total", web), 18);
+    EXPECT_DOUBLE_EQ(metrics.value("vethtrace_throttled_seconds_total", web), 1.624);
+    EXPECT_EQ(metrics.value("vethtrace_budget_exceeded"), 1);
+    for (const auto &[how, count] : std::map<std::string, double>{{"left", 4000},
+                                                                  {"delivered", 2000},
+                                                                  {"control", 800},
+                                                                  {"to_host", 180},
+                                                                  {"completed", 14},
+                                                                  {"dropped", 6}})
+        EXPECT_EQ(metrics.value("vethtrace_followed_packets_ended_total", {{"how", how}}), count) << how;
+    EXPECT_EQ(metrics.value("vethtrace_followed_packets_ended_total"), 7000);
+    EXPECT_EQ(metrics.value("vethtrace_followed_packets_discarded_total"), 10);
+
+    // What is now is told as it is now, and counts stay.
+    exposition.add(window_of(3));
+    metrics = metrics_of(exposition);
+    EXPECT_EQ(metrics.sum("vethtrace_unseen_stages", db), 0);
+    EXPECT_EQ(metrics.value("vethtrace_unseen_packets_total", db), 6000);
+    EXPECT_EQ(metrics.sum("vethtrace_socket_unread_sockets", web), 0);
+    EXPECT_EQ(metrics.sum("vethtrace_socket_unread_seconds", web), 0);
+    EXPECT_EQ(metrics.value("vethtrace_listen_overflows_total", web), 24);
+    EXPECT_EQ(metrics.value("vethtrace_budget_exceeded"), 0);
+}
+
+TEST(Exposition, CountsTargetsWithoutANameTogether) {
+    Exposition exposition(plenty);
+    WatchWindow window = window_with({{"a", 0}, {"b", 0}}, true); // no packets, so no names
+    for (const char *name : {"a", "b"}) {
+        window.unseen.push_back({name, Flow::in, Stage::backlog, 10, 3, ""});
+        window.sockets.push_back({.target = name, .waiting = 2, .oldest = name == std::string("a") ? 3000U : 1000U});
+    }
+    exposition.add(window);
+    Metrics metrics = metrics_of(exposition);
+    EXPECT_EQ(metrics.value("vethtrace_unseen_stages", {{"container", "other"}}), 2);
+    EXPECT_EQ(metrics.value("vethtrace_unseen_packets_total", {{"container", "other"}}), 14);
+    EXPECT_EQ(metrics.value("vethtrace_socket_unread_sockets", {{"container", "other"}}), 4);
+    EXPECT_DOUBLE_EQ(metrics.value("vethtrace_socket_unread_seconds", {{"container", "other"}}), 3e-6) << "the oldest";
+}
+
 TEST(Exposition, TellsTheExporterItself) {
     ExporterState state;
     state.version = "1.2";
@@ -255,6 +316,13 @@ public:
                                         {static_cast<std::uint32_t>(pick(30))},
                                         "REASON_" + std::to_string(pick(80)),
                                         1 + pick(9)});
+            if (pick(3) == 0)
+                window.unseen.push_back({name, static_cast<Flow>(pick(2)),
+                                         static_cast<Stage>(pick(static_cast<std::size_t>(Stage::unforeseen) + 1)),
+                                         10 + pick(50), pick(10), "nobody looks there"});
+            if (pick(2) == 0)
+                window.sockets.push_back(
+                    {.target = name, .delivered = pick(50), .waiting = pick(3), .oldest = pick(99)});
             if (pick(20) == 0)
                 window.gone.push_back(name);
         }
@@ -315,8 +383,34 @@ protected:
         return drops;
     }
 
+    // Packets that were not seen, and those that sockets have taken.
+    static std::pair<std::uint64_t, std::uint64_t> others_in(const WatchWindow &window) {
+        std::uint64_t unseen = 0;
+        std::uint64_t delivered = 0;
+        for (const WatchUnseen &one : window.unseen)
+            unseen += (one.promised - one.seen) * window.sample;
+        for (const WatchSockets &sockets : window.sockets)
+            delivered += sockets.delivered * window.sample;
+        return {unseen, delivered};
+    }
+    std::pair<std::uint64_t, std::uint64_t> increase_of_others(const Exposition &now) const {
+        std::uint64_t unseen = 0;
+        std::uint64_t delivered = 0;
+        for (const auto &[labels, figures] : now.unseen()) {
+            auto before = unseen_.find(labels);
+            unseen += figures.packets - (before == unseen_.end() ? 0 : before->second.packets);
+        }
+        for (const auto &[labels, sockets] : now.sockets()) {
+            auto before = sockets_.find(labels);
+            delivered += sockets.delivered - (before == sockets_.end() ? 0 : before->second.delivered);
+        }
+        return {unseen, delivered};
+    }
+
     std::map<HopLabels, OctaveHistogram> hops_;
     std::map<DropLabels, std::uint64_t> drops_;
+    std::map<HopLabels, UnseenFigures> unseen_;
+    std::map<SocketLabels, WatchSockets> sockets_;
 };
 
 std::size_t series_in(const std::string &text) {
@@ -339,9 +433,12 @@ TEST_P(ExpositionOfTurmoil, KeepsItsBoundAndItsSumsAndNeverCountsBackwards) {
         most = std::max(most, series_in(metrics_text(exposition, {})));
         ASSERT_EQ(increase_of_packets(exposition), packets_in(window)) << number;
         ASSERT_EQ(increase_of_drops(exposition), drops_in(window)) << number;
+        ASSERT_EQ(increase_of_others(exposition), others_in(window)) << number;
         ASSERT_FALSE(HasFailure()) << number;
         hops_ = exposition.hops();
         drops_ = exposition.drops();
+        unseen_ = exposition.unseen();
+        sockets_ = exposition.sockets();
         for (const Target &target : exposition.targets())
             named.insert(target.name);
     }

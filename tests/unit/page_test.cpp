@@ -237,7 +237,9 @@ TEST(PageOfARun, AllowsNoNetwork) {
 }
 
 TEST(PageOfATimeOfWatching, LetsNoTextBecomeMarkup) {
-    WatchWindow window = window_of(1);
+    WatchWindow window = troubled_window_of(1);
+    window.unseen.front().target = window.unseen.front().why = window.sockets.front().target = markup;
+    window.slowest.front().translated_source = window.slowest.front().translated_destination = markup;
     window.series.front().target = window.drops.front().target = markup;
     window.drops.front().reason = markup;
     window.notes = {markup};
@@ -257,6 +259,30 @@ TEST(PageOfATimeOfWatching, LetsNoTextBecomeMarkup) {
     WatchReport report{
         totals, markup, environment, moments.moments(), {markup}, CommandInLab{"veth", "wire", markup, markup}};
     expect_inert(to_page(report, history, markup), 5);
+}
+
+TEST(PageOfATimeOfWatching, NamesWhatWasNotSeenAndWhatWaits) {
+    Environment environment;
+    std::string ended = "it was stopped";
+    auto page_of = [&](const WatchWindow &window) {
+        WatchHistory history;
+        WatchTotals totals;
+        history.add(window, {});
+        totals.add(window);
+        return to_page(WatchReport{totals, ended, environment, {}, {}}, history);
+    };
+    std::string troubled = page_of(troubled_window_of(1));
+    for (const char *part :
+         {"2 stages were not seen", "tap0 is fed by a user-mode network",
+          "3 sockets have unread data, the oldest for 4.20s", "12 connections refused, a listen queue was full",
+          "(to 10.9.0.2:12866)", "Balanced, as far as packets were seen", "more than --max-overhead allows",
+          "of these: delivered to sockets"})
+        EXPECT_NE(troubled.find(part), std::string::npos) << part;
+    EXPECT_LT(troubled.find("2 stages were not seen"), troubled.find("Where packets of these targets spend their time"))
+        << "before all figures";
+    std::string calm = page_of(window_of(1));
+    for (const char *part : {"not seen", "Sockets", "unread data"})
+        EXPECT_EQ(calm.find(part), std::string::npos) << part;
 }
 
 TEST(PageOfATimeOfWatching, HoldsTheTotalsOfItsWindows) {

@@ -23,8 +23,8 @@ inline WatchSeries series_of(const std::string &target, Flow flow, Stage stage, 
     bool is_wakeup = stage == Stage::wakeup;
     return {target,
             flow,
-            is_wakeup ? at(MOMENT_DATA_READY, END_CLIENT) : at(POINT_NETIF_RX, ROLE_HOST),
-            is_wakeup ? at(MOMENT_APP_RECV, END_CLIENT) : at(POINT_RECEIVE, ROLE_HOST),
+            is_wakeup ? at(MOMENT_DATA_READY, END_CONTAINER) : at(POINT_NETIF_RX, ROLE_HOST),
+            is_wakeup ? at(MOMENT_APP_RECV, END_CONTAINER) : at(POINT_RECEIVE, ROLE_HOST),
             stage,
             "",
             times(count, each)};
@@ -78,6 +78,40 @@ inline WatchWindow window_of(std::uint64_t number) {
     window.modes = {{"bridge", 2}};
     if (number == 1)
         window.arrived = {target_named("web"), target_named("db")};
+    return window;
+}
+
+// The same where not all is well: a backlog and a qdisc that nobody sees, an application that does not read, packets
+// that NAT has translated, and more tracing than is allowed.
+inline WatchWindow troubled_window_of(std::uint64_t number) {
+    WatchWindow window = window_of(number);
+    window.sample_ratio = 1.25;
+    window.over_budget = true;
+    window.unseen = {
+        {"db", Flow::in, Stage::backlog, 1204, 4, "tap0 is fed by a user-mode network"},
+        {"web", Flow::out, Stage::qdisc, 0, 0, "the other end of eth0 is in a namespace that is not watched"}};
+    window.sockets = {{.target = "web",
+                       .delivered = 1000,
+                       .read = 980,
+                       .waiting = 3,
+                       .oldest = 4'200'000'000,
+                       .listen_overflows = 12,
+                       .buffer_full = 1,
+                       .retransmitted = 18,
+                       .throttled_periods = 9,
+                       .throttled = 812'000'000}};
+    window.slowest.front().translated_destination = "10.9.0.2:12866";
+    WatchConservation &books = window.conservation;
+    books.left = 2000 * number;
+    books.delivered = 1000 * number;
+    books.control = 400 * number;
+    books.to_host = 90 * number;
+    books.discarded = 5 * number;
+    books.read = 980 * number;
+    for (Target &target : window.arrived) {
+        target.devices.front().is_entry = true;
+        target.unseen = {{Flow::in, Stage::backlog, "tap0 is fed by a user-mode network"}};
+    }
     return window;
 }
 

@@ -6,6 +6,7 @@
 #include "report/json.hpp"
 #include "report/watch_json.hpp"
 #include "report/watch_report.hpp"
+#include "report/watch_words.hpp"
 #include "support/schema.hpp"
 #include "unit/watch_sample.hpp"
 #include "watch/softnet.hpp"
@@ -97,6 +98,42 @@ TEST(WatchTotals, AddUpWindowsOfDifferentSampling) {
     EXPECT_EQ(db.packets, 500 + 8 * 500) << "one in eight was followed in the second";
     ASSERT_EQ(totals.drops().size(), 1);
     EXPECT_EQ(totals.drops().begin()->second, 6);
+}
+
+TEST(WatchTotals, AddUpWhatWasNotSeenAndWhatCameToSockets) {
+    WatchTotals totals;
+    totals.add(troubled_window_of(1));
+    totals.add(troubled_window_of(2));
+    ASSERT_EQ(totals.unseen().size(), 2);
+    const UnseenTotal &db = totals.unseen().at({"db", Flow::in, Stage::backlog});
+    EXPECT_EQ(db.promised, 2 * 1204);
+    EXPECT_EQ(db.seen, 2 * 4);
+    EXPECT_EQ(db.why, "tap0 is fed by a user-mode network");
+    EXPECT_EQ(totals.unseen().at({"web", Flow::out, Stage::qdisc}).promised, 0);
+    EXPECT_EQ(totals.windows_over_budget(), 2);
+    const WatchSockets &web = totals.sockets().at("web");
+    EXPECT_EQ(web.delivered, 2000);
+    EXPECT_EQ(web.read, 1960);
+    EXPECT_EQ(web.waiting, 3) << "not added up: they are the same sockets";
+    EXPECT_EQ(web.oldest, 4'200'000'000);
+    EXPECT_EQ(web.listen_overflows, 24);
+    EXPECT_EQ(web.throttled, 1'624'000'000);
+    // A window that has nothing to tell of them: they do not wait any more.
+    totals.add(window_of(3));
+    EXPECT_EQ(web.waiting, 0);
+    EXPECT_EQ(web.oldest, 0);
+    EXPECT_EQ(web.listen_overflows, 24);
+    EXPECT_EQ(totals.unseen().size(), 2) << "what was not seen once is not seen in the whole";
+}
+
+TEST(WatchTotals, KnowNoPartOfAnUnknownNumber) {
+    WatchTotals totals;
+    WatchWindow window = window_of(1);
+    window.unseen = {{"web", Flow::in, Stage::gro, 0, 50, "nobody knows"}};
+    totals.add(window);
+    window.unseen = {{"web", Flow::in, Stage::gro, 10, 2, "now they do"}};
+    totals.add(window);
+    EXPECT_EQ(unseen_text(unseen_of(totals).at(0)), "gro of web, in: 2 of 10 packets: now they do");
 }
 
 TEST(SparseHistogram, AgreesWithAFullOne) {
@@ -390,15 +427,122 @@ TEST(WatchText, SumsUpBrieflyWhenItIsToBeQuiet) {
     WatchTotals totals;
     totals.add(window_of(1));
     TextStyle style;
-    std::string all = watch_summary(totals, "it was stopped", style);
+    std::string all = watch_summary(totals, "it was stopped", {}, "", style);
     style.verbosity = -1;
-    std::string quiet = watch_summary(totals, "it was stopped", style);
+    std::string quiet = watch_summary(totals, "it was stopped", {}, "", style);
     EXPECT_NE(all.find("wakeup"), std::string::npos);
     EXPECT_EQ(quiet.find("wakeup"), std::string::npos);
     for (const std::string &text : {all, quiet})
         for (const char *part :
              {"it was stopped", "balanced: 3,500 packets entered", "1.2 % of a CPU", "NETFILTER_DROP"})
             EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
+}
+
+TEST(WatchText, NamesWhatWasNotSeenAndWhatWaits) {
+    WatchWindow window = troubled_window_of(1);
+    TextStyle style;
+    style.width = 200;
+    WatchTotals totals;
+    totals.add(window);
+    std::string lines = watch_lines(std::span(&window, 1), {}, "", style);
+    std::string summary = watch_summary(totals, "it was stopped", {}, "", style);
+    for (const std::string &text : {lines, summary})
+        for (const char *line :
+             {"\n not seen: backlog of db, in: 4 of 1,204 packets: tap0 is fed by a user-mode network\n",
+              "\n not seen: qdisc of web, out: the other end of eth0 is in a namespace that is not watched\n",
+              "\n web: 3 sockets have unread data, the oldest for 4.20s\n",
+              "\n web: 12 connections refused, a listen queue was full\n",
+              "\n web: 1 packet refused, a socket's buffer was full\n",
+              "\n web: throttled 9 times, 812ms in all, by its control group's cpu.max\n",
+              "\n web: 18 segments retransmitted\n"})
+            EXPECT_NE(text.find(line), std::string::npos) << line << "\n" << text;
+    EXPECT_NE(lines.find("tcp 10.0.0.2:4711 > [fd00::2]:80 (to 10.9.0.2:12866)"), std::string::npos) << lines;
+    EXPECT_NE(lines.find("1 packet in 1.2 "), std::string::npos) << lines;
+    EXPECT_NE(lines.find("tracing took 1.2 % of a CPU, more than --max-overhead allows"), std::string::npos) << lines;
+    EXPECT_NE(summary.find("1.2 % of a CPU's time, in 1 of 1 window more than --max-overhead allows"),
+              std::string::npos)
+        << summary;
+    // What is missing is told to those who want it brief, too, and in a colour.
+    style.verbosity = -1;
+    style.color = true;
+    EXPECT_NE(watch_summary(totals, "", {}, "", style).find("not seen: backlog"), std::string::npos);
+    Lines frame = watch_frame(std::span(&window, 1), {}, {}, {}, style, 24);
+    EXPECT_TRUE(
+        has_line(frame, painted(" not seen: backlog of db, in: 4 of 1,204 packets: tap0 is fed by a user-mode network",
+                                Tone::bad, style)));
+}
+
+TEST(WatchText, IsNotSilentAboutGapsInBooksThatBalance) {
+    TextStyle style;
+    auto books_of = [&](const WatchWindow &window) {
+        WatchTotals totals;
+        totals.add(window);
+        std::string text = watch_summary(totals, "", {}, "", style);
+        std::size_t begin = text.find("alanced");
+        return text.substr(text.rfind('\n', begin) + 1, text.find('\n', begin) - text.rfind('\n', begin) - 1);
+    };
+    WatchWindow window = troubled_window_of(1);
+    EXPECT_EQ(
+        books_of(window),
+        " balanced, but 2 stages were not seen: 3,500 packets entered: 2,000 left by the last device, 1,000 delivered "
+        "to sockets (980 reads), 400 TCP control, 90 to the host's sockets, 7 of other protocols; 3 dropped; TCP let "
+        "go of 5 without harm");
+    window.unseen.pop_back();
+    EXPECT_TRUE(books_of(window).starts_with(" balanced, but 1 stage was not seen: 3,500"));
+    window.unseen.clear();
+    EXPECT_TRUE(books_of(window).starts_with(" balanced: 3,500 packets entered: 2,000 left"));
+    window.unseen = troubled_window_of(1).unseen;
+    window.conservation.completed = 3490;
+    EXPECT_TRUE(books_of(window).starts_with(" NOT balanced, and 2 stages were not seen: "));
+    // Not told apart, as in an older recording.
+    EXPECT_EQ(books_of(window_of(1)), " balanced: 3,500 packets entered: 3,497 completed; 3 dropped");
+}
+
+TEST(WatchText, HoldsItsTongueAboutSocketsThatAreRead) {
+    WatchSockets busy;
+    busy.delivered = busy.read = 1'000'000;
+    busy.waiting = 40;
+    busy.oldest = 99'999'999;
+    EXPECT_TRUE(troubles_of(busy).empty()) << "there is always something that will be read at once";
+    busy.oldest = 100'000'000;
+    EXPECT_EQ(troubles_of(busy), Lines{"40 sockets have unread data, the oldest for 100ms"});
+    busy.waiting = 1;
+    EXPECT_EQ(troubles_of(busy), Lines{"1 socket has unread data, the oldest for 100ms"});
+    EXPECT_TRUE(troubles_of({}).empty());
+}
+
+TEST(WatchText, ShowsAConnectionOnceWithItsAddressesBeforeAndAfterNat) {
+    SlowPacket packet;
+    packet.protocol = "tcp";
+    packet.source = "192.0.2.2:4711";
+    packet.destination = "192.0.2.1:8080";
+    EXPECT_EQ(ends_text(packet, ">"), "tcp 192.0.2.2:4711 > 192.0.2.1:8080");
+    packet.translated_destination = "10.9.0.2:12866";
+    EXPECT_EQ(ends_text(packet, ">"), "tcp 192.0.2.2:4711 > 192.0.2.1:8080 (to 10.9.0.2:12866)");
+    packet.translated_source = "10.9.0.1:1024";
+    EXPECT_EQ(ends_text(packet, ">"), "tcp 192.0.2.2:4711 > 192.0.2.1:8080 (from 10.9.0.1:1024 to 10.9.0.2:12866)");
+    packet.translated_destination.clear();
+    EXPECT_EQ(ends_text(packet, ">"), "tcp 192.0.2.2:4711 > 192.0.2.1:8080 (from 10.9.0.1:1024)");
+}
+
+TEST(WatchReport, NamesOnlyOptionsThatThereAreAndGivesAdvice) {
+    WatchTotals totals;
+    WatchWindow window = window_of(1);
+    window.series_dropped = 1;
+    totals.add(window);
+    std::string ended = "it was stopped";
+    Environment environment;
+    WatchReport report{totals, ended, environment, {}, {}};
+    report.advice = {{"rule", "what", "evidence", "setting", "docs/advice.md#rule"}};
+    TextStyle style;
+    std::string text = to_text(report, style);
+    EXPECT_NE(text.find("1 hop found no place among the kernel's series: more with --max-series"), std::string::npos)
+        << text;
+    EXPECT_NE(text.find("\n rule: what\n   evidence; look at setting (docs/advice.md#rule)\n"), std::string::npos)
+        << text;
+    EXPECT_EQ(to_json(report)["advice"][0]["rule"], "rule");
+    report.lab = CommandInLab{"veth", "wire", "iperf3", ""};
+    EXPECT_EQ(to_text(report, style).find("--max-series"), std::string::npos) << "--cmd has no such option";
 }
 
 TEST(LiveView, MindsItsKeys) {
@@ -429,11 +573,46 @@ TEST(WatchJson, IsOfItsSchema) {
     WatchWindow empty;
     empty.number = 1;
     std::vector<Advice> advice = {{"rule", "what", "evidence", "setting", "page"}};
-    EXPECT_EQ(test::schema_errors("watch-1", to_json(window, advice)), "");
-    EXPECT_EQ(test::schema_errors("watch-1", to_json(empty, {})), "");
+    EXPECT_EQ(test::schema_errors("watch-2", to_json(window, advice)), "");
+    EXPECT_EQ(test::schema_errors("watch-2", to_json(empty, {})), "");
     WatchTotals totals;
     totals.add(window);
-    EXPECT_EQ(test::schema_errors("watch-1", final_json(totals, "it was stopped", {})), "");
+    EXPECT_EQ(test::schema_errors("watch-2", final_json(totals, advice, "it was stopped", {})), "");
+}
+
+TEST(WatchJson, HasGapsSocketsAndTranslatedAddresses) {
+    WatchWindow window = troubled_window_of(1);
+    nlohmann::ordered_json json = to_json(window, {});
+    EXPECT_EQ(test::schema_errors("watch-2", json), "");
+    EXPECT_EQ(json["unseen"][0],
+              nlohmann::ordered_json::parse(R"({"target": "db", "direction": "in", "stage": "backlog",
+        "promised": 1204, "seen": 4, "why": "tap0 is fed by a user-mode network"})"));
+    EXPECT_EQ(json["sockets"][0], nlohmann::ordered_json::parse(R"({"target": "web", "delivered": 1000, "read": 980,
+        "waiting": 3, "oldest_ns": 4200000000, "listen_overflows": 12, "buffer_full": 1, "retransmitted": 18,
+        "throttled_periods": 9, "throttled_ns": 812000000})"));
+    EXPECT_EQ(json["slowest"][0]["translated_destination"], "10.9.0.2:12866");
+    EXPECT_EQ(json["slowest"][0]["translated_source"], "");
+    EXPECT_EQ(json["over_budget"], true);
+    EXPECT_EQ(json["sample_ratio"], 1.25);
+    EXPECT_EQ(json["arrived"][0]["devices"][0]["is_entry"], true);
+    EXPECT_EQ(json["arrived"][0]["unseen"][0]["stage"], "backlog");
+    EXPECT_EQ(json["series"][1]["from"], "data_ready@container");
+    nlohmann::ordered_json packet = {{"schema", "vethtrace.packet/1"}};
+    packet.update(to_json(window.slowest.front()));
+    EXPECT_EQ(test::schema_errors("packet-1", packet), "");
+    packet.erase("translated_source");
+    packet.erase("translated_destination");
+    EXPECT_EQ(test::schema_errors("packet-1", packet), "") << "an older one is still right";
+    WatchTotals totals;
+    totals.add(window);
+    totals.add(troubled_window_of(2));
+    nlohmann::ordered_json all = final_json(totals, {}, "it was stopped", {});
+    EXPECT_EQ(test::schema_errors("watch-2", all), "");
+    EXPECT_EQ(all["unseen"][0]["promised"], 2408);
+    EXPECT_EQ(all["sockets"][0]["retransmitted"], 36);
+    EXPECT_EQ(all["sockets"][0]["waiting"], 3);
+    EXPECT_EQ(all["windows_over_budget"], 2);
+    EXPECT_EQ(all["conservation"]["to_host"], 180);
 }
 
 // ---- where to look first in a recording

@@ -18,7 +18,7 @@ std::vector<Json> lines_of(const std::string &name) {
     std::istringstream stream(vm_file(name));
     for (std::string line; std::getline(stream, line);) {
         lines.push_back(Json::parse(line, nullptr, false));
-        EXPECT_EQ(schema_errors("watch-1", lines.back()), "");
+        EXPECT_EQ(schema_errors("watch-2", lines.back()), "");
     }
     return lines;
 }

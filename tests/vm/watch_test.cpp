@@ -83,7 +83,7 @@ TEST_P(Watched, SeesEveryPacketAtEveryStation) {
     ASSERT_EQ(vm_file(name + ".status"), "0\n") << vm_file(name + ".err");
     nlohmann::json json = vm_json(name + ".json");
     ASSERT_TRUE(json.is_object());
-    EXPECT_EQ(schema_errors("watch-1", json), "");
+    EXPECT_EQ(schema_errors("watch-2", json), "");
     EXPECT_TRUE(json["conservation"]["balanced"]) << json["conservation"];
 
     std::map<std::string, Stages> stages;

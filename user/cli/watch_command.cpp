@@ -101,14 +101,15 @@ public:
         if (live_)
             live_.reset(); // gives the terminal back
         Environment environment = read_environment();
-        std::string line = final_json(totals_, ended, environment).dump();
-        Result<void> kept = record(line);
         WatchReport report{totals_, ended, environment, moments_.moments(), {}};
+        std::string line = to_json(report).dump();
+        Result<void> kept = record(line);
         Result<void> written = files_.write({[&] { return to_json(report); },
                                              [&](const TextStyle &style) { return to_text(report, style); },
                                              [&] { return to_page(report, history_, command_.plan.filter_text); }});
-        Result<void> shown =
-            write_line(stdout, "standard output", command_.output.json ? line : watch_summary(totals_, ended, style_));
+        Result<void> shown = write_line(
+            stdout, "standard output",
+            command_.output.json ? line : watch_summary(totals_, ended, report.advice, room_option(report), style_));
         for (const Result<void> &done : {kept, written})
             if (!done)
                 return done;

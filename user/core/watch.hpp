@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // What `watch` sees of a node's own traffic: targets, and windows of time with all that happened in them. The live
-// view, the JSON lines of `vethtrace.watch/1` and the advice are views of these.
+// view, the JSON lines of `vethtrace.watch/2` and the advice are views of these.
 #pragma once
 
 #include "core/histogram.hpp"

@@ -26,6 +26,7 @@ WatchPoint point_of(const WatchWindow &window) {
     point.targets = window.targets;
     for (const WatchSeries &series : window.series) {
         WatchTotal &total = point.stages[{series.flow, series.stage}];
+        total.stage = series.stage;
         total.time.merge(series.time);
         total.packets += static_cast<std::uint64_t>(std::llround(window.all_of(series.time.count())));
     }
@@ -43,8 +44,10 @@ void append(WatchPoint &to, const WatchPoint &next) {
     to.sample = std::max(to.sample, next.sample);
     to.targets = next.targets;
     for (const auto &[key, total] : next.stages) {
-        to.stages[key].time.merge(total.time);
-        to.stages[key].packets += total.packets;
+        WatchTotal &sum = to.stages[key];
+        sum.stage = total.stage;
+        sum.time.merge(total.time);
+        sum.packets += total.packets;
     }
     for (const auto &[reason, count] : next.drops) {
         bool has_place = to.drops.size() < most_reasons || to.drops.contains(reason);

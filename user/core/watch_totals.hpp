@@ -13,11 +13,22 @@
 
 namespace vethtrace {
 
-// Times in a stretch, and of how many packets they tell: with sampling, of more than were followed.
+// Times of a hop, and of how many packets they tell: with sampling, of more than were followed.
 struct WatchTotal {
-    SparseHistogram time;
+    Stage stage = Stage::unforeseen;
+    SparseHistogram time = {};
     std::uint64_t packets = 0;
 };
+
+// A stage that was not seen as often as it should have been, in the windows in which that was so.
+struct UnseenTotal {
+    std::uint64_t promised = 0; // packets; 0: it is not known how many
+    std::uint64_t seen = 0;
+    std::string why; // as of the last of these windows
+};
+
+// Of several targets or windows; the oldest is that of all.
+void add_up(WatchSockets &all, const WatchSockets &more);
 
 // What ran in a lab while it was watched; a node's own traffic has no such thing.
 struct CommandInLab {
@@ -33,16 +44,20 @@ public:
     using Key = std::tuple<std::string, Flow, Station, Station>;
     // Target, direction, last station, reason.
     using DropKey = std::tuple<std::string, Flow, Station, std::string>;
+    // Target, direction, stage.
+    using UnseenKey = std::tuple<std::string, Flow, Stage>;
 
     void add(const WatchWindow &window);
     // What a line says that sums up, where its windows are not known.
     struct Summary {
         std::map<Key, WatchTotal> series;
-        std::map<Key, Stage> stages;
         std::map<DropKey, std::uint64_t> drops;
+        std::map<UnseenKey, UnseenTotal> unseen;
+        std::map<std::string, WatchSockets> sockets;
         std::chrono::system_clock::time_point begun;
         Nanoseconds duration_ns = 0;
         std::uint64_t windows = 0;
+        std::uint64_t windows_over_budget = 0;
         double mean_overhead = 0;
         WatchConservation conservation;
         std::uint64_t series_dropped = 0;
@@ -51,11 +66,15 @@ public:
     [[nodiscard]] static WatchTotals of(Summary summary);
 
     [[nodiscard]] const std::map<Key, WatchTotal> &series() const { return series_; }
-    [[nodiscard]] const std::map<Key, Stage> &stages() const { return stages_; }
     [[nodiscard]] const std::map<DropKey, std::uint64_t> &drops() const { return drops_; }
+    [[nodiscard]] const std::map<UnseenKey, UnseenTotal> &unseen() const { return unseen_; }
+    // By target. What waits is that at the end of the last window.
+    [[nodiscard]] const std::map<std::string, WatchSockets> &sockets() const { return sockets_; }
     [[nodiscard]] std::chrono::system_clock::time_point begun() const { return begun_; }
     [[nodiscard]] Nanoseconds duration_ns() const { return duration_ns_; }
     [[nodiscard]] std::uint64_t windows() const { return windows_; }
+    // In which tracing took more than --max-overhead allows.
+    [[nodiscard]] std::uint64_t windows_over_budget() const { return windows_over_budget_; }
     [[nodiscard]] double mean_overhead() const;
     // As of the last window.
     [[nodiscard]] const WatchConservation &conservation() const { return conservation_; }
@@ -63,12 +82,17 @@ public:
     [[nodiscard]] std::uint64_t slow_suppressed() const { return slow_suppressed_; }
 
 private:
+    void add_unseen(const std::vector<WatchUnseen> &unseen);
+    void add_sockets(const std::vector<WatchSockets> &sockets);
+
     std::map<Key, WatchTotal> series_;
-    std::map<Key, Stage> stages_;
     std::map<DropKey, std::uint64_t> drops_;
+    std::map<UnseenKey, UnseenTotal> unseen_;
+    std::map<std::string, WatchSockets> sockets_;
     std::chrono::system_clock::time_point begun_;
     Nanoseconds duration_ns_ = 0;
     std::uint64_t windows_ = 0;
+    std::uint64_t windows_over_budget_ = 0;
     double overhead_ns_ = 0;
     WatchConservation conservation_;
     std::uint64_t series_dropped_ = 0;

@@ -8,25 +8,32 @@ namespace vethtrace {
 namespace {
 
 constexpr std::size_t series_of_hop = Exposition::series_of_hop;
+constexpr std::size_t series_of_gap = Exposition::series_of_gap;
+constexpr std::size_t series_of_sockets = Exposition::series_of_sockets;
 
 // What tells of the node and of the exporter itself, with room to spare.
 constexpr std::size_t of_the_node = 150;
 
-// Where nothing else has room: of no container and no mode, for each stage in either direction, and a drop for no
-// reason.
+// Where nothing else has room: of no container and no mode, each stage in either direction, seen or not, a drop for no
+// reason, and sockets.
 constexpr std::size_t stages = static_cast<std::size_t>(Stage::unforeseen) + 1;
-constexpr std::size_t last_resort = 2 * (stages * series_of_hop + 1);
+constexpr std::size_t last_resort = 2 * (stages * (series_of_hop + series_of_gap) + 1) + series_of_sockets;
 
 // Kept free for packets that are nobody's, and for those of all that have no name: the usual stages of a mode in either
-// direction, and some drops. They may take more, if there is.
-constexpr std::size_t of_the_nameless = std::size_t{12} * series_of_hop + 26;
-constexpr std::size_t of_a_name = std::size_t{12} * series_of_hop + 6;
+// direction, some drops and gaps, and sockets. They may take more, if there is.
+constexpr std::size_t of_any = std::size_t{12} * series_of_hop + std::size_t{4} * series_of_gap + series_of_sockets;
+constexpr std::size_t of_the_nameless = of_any + 26;
+constexpr std::size_t of_a_name = of_any + 6;
 
 static_assert(Exposition::least_series >= of_the_node + last_resort + 2 * of_the_nameless + of_a_name);
 
 constexpr const char *any = "other";
 
 void fold(HopLabels &labels) {
+    labels.mode = any;
+}
+
+void fold(SocketLabels &labels) {
     labels.mode = any;
 }
 
@@ -58,6 +65,8 @@ void Exposition::add(const WatchWindow &window) {
         place(drops_,
               DropLabels{label_of(drop.target), mode_of(drop.target), drop.flow, name_of(drop.last), drop.reason}, 1) +=
             window.all_of(drop.count);
+    add_unseen(window);
+    add_sockets(window);
     for (const std::string &gone : window.gone) {
         bool is_back = std::any_of(window.arrived.begin(), window.arrived.end(),
                                    [&](const Target &target) { return target.name == gone; });
@@ -97,6 +106,8 @@ void Exposition::take_name(const std::string &container) {
     auto is_its = [&](const auto &entry) { return entry.first.container == container; };
     std::erase_if(hops_, is_its);
     std::erase_if(drops_, is_its);
+    std::erase_if(unseen_, is_its);
+    std::erase_if(sockets_, is_its);
     shared_ -= shares_.at(container).size();
     shares_.erase(container);
 }
@@ -148,6 +159,31 @@ std::vector<Target> Exposition::targets() const {
     return targets;
 }
 
+void Exposition::add_unseen(const WatchWindow &window) {
+    for (auto &[labels, figures] : unseen_)
+        figures.targets = 0;
+    for (const WatchUnseen &one : window.unseen) {
+        UnseenFigures &figures =
+            place(unseen_, HopLabels{label_of(one.target), mode_of(one.target), one.flow, one.stage}, series_of_gap);
+        ++figures.targets;
+        if (one.promised > one.seen)
+            figures.packets += (one.promised - one.seen) * window.sample;
+    }
+}
+
+void Exposition::add_sockets(const WatchWindow &window) {
+    for (auto &[labels, sockets] : sockets_) {
+        sockets.waiting = 0;
+        sockets.oldest = 0;
+    }
+    for (WatchSockets sockets : window.sockets) {
+        sockets.delivered *= window.sample;
+        sockets.read *= window.sample;
+        add_up(place(sockets_, SocketLabels{label_of(sockets.target), mode_of(sockets.target)}, series_of_sockets),
+               sockets);
+    }
+}
+
 void Exposition::add_node(const WatchWindow &window) {
     ++node_.windows;
     node_.last_window = window.begun + std::chrono::nanoseconds(window.duration_ns);
@@ -156,6 +192,7 @@ void Exposition::add_node(const WatchWindow &window) {
     node_.overhead = window.overhead;
     node_.overhead_ns += window.overhead * static_cast<double>(window.duration_ns);
     node_.sample_ratio = window.sample_ratio;
+    node_.over_budget = window.over_budget;
     node_.targets = window.targets;
     node_.modes = window.modes;
     node_.conservation = window.conservation;

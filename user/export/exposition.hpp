@@ -8,6 +8,7 @@
 #pragma once
 
 #include "core/watch.hpp"
+#include "core/watch_totals.hpp"
 #include "export/names.hpp"
 #include "export/octaves.hpp"
 
@@ -44,6 +45,21 @@ struct DropLabels {
     }
 };
 
+// A stage that was not seen as often as the links and sockets of targets promise.
+struct UnseenFigures {
+    std::uint64_t packets = 0; // that should have been seen there and were not, as far as it is known how many
+    std::uint64_t targets = 0; // of which that is so in the last window
+};
+
+struct SocketLabels {
+    std::string container;
+    std::string mode;
+
+    friend bool operator<(const SocketLabels &a, const SocketLabels &b) {
+        return std::tie(a.container, a.mode) < std::tie(b.container, b.mode);
+    }
+};
+
 // What is told of the node as a whole.
 struct NodeFigures {
     std::uint64_t windows = 0;
@@ -52,6 +68,7 @@ struct NodeFigures {
     double overhead_ns = 0;                            // of the busiest CPU's time
     double overhead = 0;                               // as a part of it, in the last window
     double sample_ratio = 1; // packets that came, for each that was followed; of the last window
+    bool over_budget = false; // in the last window
     std::size_t targets = 0;
     std::map<std::string, std::size_t> modes;
     WatchConservation conservation; // of the packets that were followed
@@ -63,7 +80,10 @@ class Exposition {
 public:
     // A histogram is as many series: a bucket for each bound and the infinite one, the sum and the count.
     static constexpr std::size_t series_of_hop = OctaveHistogram::bounds + 3;
-    static constexpr std::size_t least_series = 2200;
+    // A gap has two, what is missing now and in all; the sockets of a container have these nine.
+    static constexpr std::size_t series_of_gap = 2;
+    static constexpr std::size_t series_of_sockets = 9;
+    static constexpr std::size_t least_series = 2300;
 
     explicit Exposition(std::size_t most_series);
 
@@ -71,6 +91,9 @@ public:
 
     [[nodiscard]] const std::map<HopLabels, OctaveHistogram> &hops() const { return hops_; }
     [[nodiscard]] const std::map<DropLabels, double> &drops() const { return drops_; }
+    [[nodiscard]] const std::map<HopLabels, UnseenFigures> &unseen() const { return unseen_; }
+    // Counts since the start; what waits, and for how long, at the end of the last window.
+    [[nodiscard]] const std::map<SocketLabels, WatchSockets> &sockets() const { return sockets_; }
     // Those that have a name, by it.
     [[nodiscard]] std::vector<Target> targets() const;
     [[nodiscard]] std::size_t nameless() const { return names_.nameless(); }
@@ -94,6 +117,8 @@ private:
     [[nodiscard]] std::string mode_of(const std::string &target) const;
     template<typename Labels, typename Value>
     Value &place(std::map<Labels, Value> &counts, Labels labels, std::size_t series);
+    void add_unseen(const WatchWindow &window);
+    void add_sockets(const WatchWindow &window);
     void add_node(const WatchWindow &window);
 
     std::size_t most_;
@@ -103,6 +128,8 @@ private:
     std::size_t shared_ = 0; // all of them
     std::map<HopLabels, OctaveHistogram> hops_;
     std::map<DropLabels, double> drops_;
+    std::map<HopLabels, UnseenFigures> unseen_;
+    std::map<SocketLabels, WatchSockets> sockets_;
     NodeFigures node_;
 };
 

@@ -3,6 +3,8 @@
 
 #include "core/units.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
@@ -71,15 +73,28 @@ Labels labels_of(const What &what) {
     return {{"container", what.container}, {"mode", what.mode}, {"direction", std::string(name_of(what.flow))}};
 }
 
+Labels labels_with_stage(const HopLabels &hop) {
+    Labels labels = labels_of(hop);
+    labels.push_back({"stage", std::string(name_of(hop.stage))});
+    return labels;
+}
+
 void add_packets(const Exposition &exposition, Families &families) {
     families.begin(MetricType::Histogram, "hop_latency_seconds",
                    "Time that packets spent in a stage of their way, of all packets: with sampling each one that was "
                    "followed counts for as many as it stands for.");
-    for (const auto &[hop, times] : exposition.hops()) {
-        Labels labels = labels_of(hop);
-        labels.push_back({"stage", std::string(name_of(hop.stage))});
-        families.add(std::move(labels), times);
-    }
+    for (const auto &[hop, times] : exposition.hops())
+        families.add(labels_with_stage(hop), times);
+    families.begin(
+        MetricType::Gauge, "unseen_stages",
+        "Targets whose links and sockets promise that stage, and of which fewer than 99 % of the packets were "
+        "seen there in the last window: what they spent there is in no histogram.");
+    for (const auto &[stage, figures] : exposition.unseen())
+        families.add(labels_with_stage(stage), static_cast<double>(figures.targets));
+    families.begin(MetricType::Counter, "unseen_packets_total",
+                   "Packets that should have been seen in that stage and were not, as far as it is known how many.");
+    for (const auto &[stage, figures] : exposition.unseen())
+        families.add(labels_with_stage(stage), static_cast<double>(figures.packets));
     families.begin(MetricType::Counter, "dropped_packets_total",
                    "Packets that the kernel dropped, by its reason and the station that saw them last; counted as in "
                    "vethtrace_hop_latency_seconds.");
@@ -88,6 +103,42 @@ void add_packets(const Exposition &exposition, Families &families) {
         labels.push_back({"station", drop.station});
         labels.push_back({"reason", drop.reason});
         families.add(std::move(labels), std::round(count));
+    }
+}
+
+// What has become of packets in the sockets of each container.
+void add_sockets(const Exposition &exposition, Families &families) {
+    struct Figure {
+        MetricType type;
+        const char *name;
+        const char *help;
+        double (*value)(const WatchSockets &sockets);
+    };
+    const std::array<Figure, Exposition::series_of_sockets> figures = {{
+        {MetricType::Counter, "socket_delivered_total", "Packets with data that a socket has taken.",
+         [](const WatchSockets &sockets) { return static_cast<double>(sockets.delivered); }},
+        {MetricType::Counter, "socket_read_total", "Reads that ended a socket's wait for its application.",
+         [](const WatchSockets &sockets) { return static_cast<double>(sockets.read); }},
+        {MetricType::Gauge, "socket_unread_sockets", "Sockets with data that nobody has read.",
+         [](const WatchSockets &sockets) { return static_cast<double>(sockets.waiting); }},
+        {MetricType::Gauge, "socket_unread_seconds", "For how long the longest of them has waited.",
+         [](const WatchSockets &sockets) { return seconds(sockets.oldest); }},
+        {MetricType::Counter, "socket_buffer_full_total", "Packets refused, because a socket's buffer was full.",
+         [](const WatchSockets &sockets) { return static_cast<double>(sockets.buffer_full); }},
+        {MetricType::Counter, "listen_overflows_total", "Connections refused, because a listener's queue was full.",
+         [](const WatchSockets &sockets) { return static_cast<double>(sockets.listen_overflows); }},
+        {MetricType::Counter, "retransmitted_segments_total", "Segments that TCP has sent again.",
+         [](const WatchSockets &sockets) { return static_cast<double>(sockets.retransmitted); }},
+        {MetricType::Counter, "throttled_periods_total",
+         "Periods of cpu.max in which the processes of the container had to stop.",
+         [](const WatchSockets &sockets) { return static_cast<double>(sockets.throttled_periods); }},
+        {MetricType::Counter, "throttled_seconds_total", "For how long they had to stop.",
+         [](const WatchSockets &sockets) { return seconds(sockets.throttled); }},
+    }};
+    for (const Figure &figure : figures) {
+        families.begin(figure.type, figure.name, figure.help);
+        for (const auto &[labels, sockets] : exposition.sockets())
+            families.add({{"container", labels.container}, {"mode", labels.mode}}, figure.value(sockets));
     }
 }
 
@@ -115,18 +166,26 @@ void add_books(const NodeFigures &node, Families &families) {
     const WatchConservation &books = node.conservation;
     families.counter("followed_packets_entered_total", "Packets that were followed from their first device on.",
                      books.entered);
+    std::uint64_t told = books.left + books.delivered + books.control + books.to_host;
     families.begin(MetricType::Counter, "followed_packets_ended_total", "How the packets ended that were followed.");
-    for (const auto &[how, count] :
-         std::initializer_list<std::pair<const char *, std::uint64_t>>{{"completed", books.completed},
-                                                                       {"dropped", books.dropped},
-                                                                       {"merged", books.merged},
-                                                                       {"segmented", books.segmented},
-                                                                       {"consumed", books.consumed},
-                                                                       {"stale", books.stale},
-                                                                       {"evicted", books.evicted}})
+    for (const auto &[how, count] : std::initializer_list<std::pair<const char *, std::uint64_t>>{
+             {"left", books.left},
+             {"delivered", books.delivered},
+             {"control", books.control},
+             {"to_host", books.to_host},
+             {"completed", books.completed - std::min(told, books.completed)},
+             {"dropped", books.dropped},
+             {"merged", books.merged},
+             {"segmented", books.segmented},
+             {"consumed", books.consumed},
+             {"stale", books.stale},
+             {"evicted", books.evicted}})
         families.add({{"how", how}}, static_cast<double>(count));
     families.gauge("followed_packets_in_flight", "Packets that are followed and have not ended.",
                    static_cast<double>(books.in_flight));
+    families.counter("followed_packets_discarded_total",
+                     "Packets that TCP has let go of without harm: duplicates, and what ends a connection.",
+                     books.discarded);
     families.gauge("books_balanced", "1 if all that entered has ended or is in flight, within one in 1,000.",
                    books.balanced() ? 1 : 0);
     families.counter("crowded_out_packets_total", "Packets that could not be followed: too many were in flight.",
@@ -144,6 +203,7 @@ void add_cost(const NodeFigures &node, const ExporterState &state, Families &fam
                    node.overhead);
     families.gauge("overhead_limit_ratio", "What it may be at most: fewer packets are followed before it is more.",
                    state.max_overhead);
+    families.gauge("budget_exceeded", "1 if tracing took more than that in the last window.", node.over_budget ? 1 : 0);
     families.begin(MetricType::Counter, "overhead_seconds_total", "Time that the busiest CPU spent in tracing.");
     families.add({}, node.overhead_ns / ns_per_s);
     families.counter("missed_events_total", "Runs of tracing programs that the kernel suppressed.", state.missed);
@@ -186,6 +246,7 @@ std::string metrics_text(const Exposition &exposition, const ExporterState &stat
     families.add({{"version", state.version}, {"libbpf", state.libbpf}, {"kernel", state.kernel}}, 1);
     add_targets(exposition, families);
     add_packets(exposition, families);
+    add_sockets(exposition, families);
     add_books(exposition.node(), families);
     add_net_rx(exposition.node(), families);
     add_cost(exposition.node(), state, families);

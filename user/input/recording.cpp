@@ -17,7 +17,33 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::string_view watch_schema = "vethtrace.watch/1";
+constexpr std::string_view watch_schema = "vethtrace.watch/";
+// The first version knows nothing of stages that were not seen, of sockets and of translated addresses.
+constexpr int first_version = 1;
+constexpr int newest_version = 2;
+
+int read_version(const Node &schema) {
+    std::string found = schema.text();
+    for (int version = first_version; version <= newest_version; ++version)
+        if (found == fmt::format("{}{}", watch_schema, version))
+            return version;
+    if (!schema.failed() && found.starts_with(watch_schema))
+        schema.refuse(fmt::format("is {}, which this version does not know; it reads {}{} and {}{}", found,
+                                  watch_schema, first_version, watch_schema, newest_version));
+    schema.refuse(fmt::format("is not {}{}", watch_schema, newest_version));
+    return newest_version;
+}
+
+// In the first version the watched container's socket is the client's, also where it serves.
+Station read_watch_station(const Node &node) {
+    Station station = read_station(node);
+    for (layout::moment moment :
+         {layout::MOMENT_APP_SEND, layout::MOMENT_DATA_READY, layout::MOMENT_APP_RECV, layout::MOMENT_TCP_RCV})
+        if (station == at(moment, layout::END_CLIENT))
+            return at(moment, layout::END_CONTAINER);
+    return station;
+}
+
 constexpr std::uint64_t longest_ns = 400ULL * 86400 * 1'000'000'000;
 
 int read_cpu(const Node &node) {
@@ -54,8 +80,8 @@ WatchSeries read_series(const Node &from) {
     WatchSeries series;
     series.target = from["target"].text();
     series.flow = read_flow(from["direction"]);
-    series.from = read_station(from["from"]);
-    series.to = read_station(from["to"]);
+    series.from = read_watch_station(from["from"]);
+    series.to = read_watch_station(from["to"]);
     series.stage = read_stage(from["stage"]);
     series.group = from["group"].text();
     Buckets read = read_buckets(from);
@@ -65,13 +91,13 @@ WatchSeries read_series(const Node &from) {
 }
 
 WatchDrop read_drop(const Node &from) {
-    return {from["target"].text(), read_flow(from["direction"]), read_station(from["last"]), from["reason"].text(),
-            from["count"].count()};
+    return {from["target"].text(), read_flow(from["direction"]), read_watch_station(from["last"]),
+            from["reason"].text(), from["count"].count()};
 }
 
 PacketMark read_mark(const Node &from) {
     PacketMark mark;
-    mark.station = read_station(from["station"]);
+    mark.station = read_watch_station(from["station"]);
     if (!from["stage"].is_null())
         mark.stage = read_stage(from["stage"]);
     mark.since_first = from["since_first_ns"].count();
@@ -83,13 +109,17 @@ PacketMark read_mark(const Node &from) {
     return mark;
 }
 
-SlowPacket read_packet(const Node &from) {
+SlowPacket read_packet(const Node &from, int version) {
     SlowPacket packet;
     packet.target = from["target"].text();
     packet.flow = read_flow(from["direction"]);
     packet.protocol = from["protocol"].text();
     packet.source = from["source"].text();
     packet.destination = from["destination"].text();
+    if (version > first_version) {
+        packet.translated_source = from["translated_source"].text();
+        packet.translated_destination = from["translated_destination"].text();
+    }
     packet.bytes = read_count32(from["bytes"]);
     packet.total = from["total_ns"].count();
     packet.marks = read_all_of(from["marks"], read_mark);
@@ -99,7 +129,7 @@ SlowPacket read_packet(const Node &from) {
     return packet;
 }
 
-Target read_target(const Node &from) {
+Target read_target(const Node &from, int version) {
     Target target;
     target.name = from["name"].text();
     target.kind =
@@ -111,14 +141,22 @@ Target read_target(const Node &from) {
     target.pid = static_cast<pid_t>(from["pid"].count(std::numeric_limits<pid_t>::max()));
     if (std::string mode = from["mode"].text(); !mode.empty())
         target.mode = from["mode"].one_of([](const std::string &name) { return mode_named(name); }, "a mode");
-    target.devices = read_all_of(from["devices"], [](const Node &device) {
+    target.devices = read_all_of(from["devices"], [version](const Node &device) {
         WatchedDevice read;
         read.name = device["name"].text();
         read.ifindex = static_cast<int>(device["ifindex"].count(std::numeric_limits<int>::max()));
         read.netns = read_count32(device["netns"]);
         read.role = device["role"].one_of([](const std::string &name) { return role_named(name); }, "a role");
+        if (version > first_version) {
+            read.is_last = device["is_last"].flag();
+            read.is_entry = device["is_entry"].flag();
+        }
         return read;
     });
+    if (version > first_version)
+        target.unseen = read_all_of(from["unseen"], [](const Node &stage) {
+            return UnseenStage{read_flow(stage["direction"]), read_stage(stage["stage"]), stage["why"].text()};
+        });
     return target;
 }
 
@@ -127,7 +165,27 @@ NodeCounters::Cpu read_cpu_counters(const Node &from) {
             from["packets"].count(), from["time_squeezed"].count(), from["backlog_dropped"].count()};
 }
 
-WatchConservation read_watch_conservation(const Node &from) {
+WatchUnseen read_unseen(const Node &from) {
+    return {from["target"].text(),    read_flow(from["direction"]), read_stage(from["stage"]),
+            from["promised"].count(), from["seen"].count(),         from["why"].text()};
+}
+
+WatchSockets read_sockets(const Node &from) {
+    WatchSockets sockets;
+    sockets.target = from["target"].text();
+    sockets.delivered = from["delivered"].count();
+    sockets.read = from["read"].count();
+    sockets.waiting = from["waiting"].count();
+    sockets.oldest = from["oldest_ns"].count();
+    sockets.listen_overflows = from["listen_overflows"].count();
+    sockets.buffer_full = from["buffer_full"].count();
+    sockets.retransmitted = from["retransmitted"].count();
+    sockets.throttled_periods = from["throttled_periods"].count();
+    sockets.throttled = from["throttled_ns"].count();
+    return sockets;
+}
+
+WatchConservation read_watch_conservation(const Node &from, int version) {
     WatchConservation books;
     books.entered = from["entered"].count();
     books.completed = from["completed"].count();
@@ -139,17 +197,28 @@ WatchConservation read_watch_conservation(const Node &from) {
     books.evicted = from["evicted"].count();
     books.crowded_out = from["crowded_out"].count();
     books.in_flight = from["in_flight"].count();
+    if (version > first_version) {
+        books.left = from["left"].count();
+        books.delivered = from["delivered"].count();
+        books.control = from["control"].count();
+        books.to_host = from["to_host"].count();
+        books.discarded = from["discarded"].count();
+        books.read = from["read"].count();
+        if (books.left + books.delivered + books.control + books.to_host > books.completed)
+            from["completed"].refuse("is less than its parts");
+    }
     if (from["balanced"].flag() != books.balanced())
         from["balanced"].refuse("does not agree with the counts beside it");
     return books;
 }
 
-WatchTotals::Summary read_summary(const Node &from) {
+WatchTotals::Summary read_summary(const Node &from, int version) {
     WatchTotals::Summary summary;
     for (const Node &node : from["series"].items()) {
-        WatchTotals::Key key(node["target"].text(), read_flow(node["direction"]), read_station(node["from"]),
-                             read_station(node["to"]));
+        WatchTotals::Key key(node["target"].text(), read_flow(node["direction"]), read_watch_station(node["from"]),
+                             read_watch_station(node["to"]));
         WatchTotal total;
+        total.stage = read_stage(node["stage"]);
         total.packets = node["packets"].count();
         Buckets read = read_buckets(node);
         if (!read.buckets.empty())
@@ -158,11 +227,24 @@ WatchTotals::Summary read_summary(const Node &from) {
             node["packets"].refuse("are fewer than were followed");
         if (!summary.series.emplace(key, std::move(total)).second)
             node.refuse("is there twice");
-        summary.stages[key] = read_stage(node["stage"]);
     }
     for (const Node &node : from["drops"].items()) {
         WatchDrop drop = read_drop(node);
         summary.drops[{drop.target, drop.flow, drop.last, drop.reason}] += drop.count;
+    }
+    if (version > first_version) {
+        for (const Node &node : from["unseen"].items()) {
+            WatchUnseen unseen = read_unseen(node);
+            WatchTotals::UnseenKey key(unseen.target, unseen.flow, unseen.stage);
+            if (!summary.unseen.emplace(key, UnseenTotal{unseen.promised, unseen.seen, unseen.why}).second)
+                node.refuse("is there twice");
+        }
+        for (const Node &node : from["sockets"].items()) {
+            WatchSockets sockets = read_sockets(node);
+            if (!summary.sockets.emplace(sockets.target, sockets).second)
+                node.refuse("is there twice");
+        }
+        summary.windows_over_budget = from["windows_over_budget"].count();
     }
     summary.begun = read_time(from["begun"]);
     summary.duration_ns = from["duration_ns"].count(longest_ns);
@@ -170,14 +252,14 @@ WatchTotals::Summary read_summary(const Node &from) {
     summary.mean_overhead = from["overhead_ratio"].ratio();
     if (summary.mean_overhead < 0)
         from["overhead_ratio"].refuse("is negative");
-    summary.conservation = read_watch_conservation(from["conservation"]);
+    summary.conservation = read_watch_conservation(from["conservation"], version);
     summary.series_dropped = from["series_dropped"].count();
     summary.slow_suppressed = from["slow_suppressed"].count();
     return summary;
 }
 
 // The advice in it is for other programs: here it follows from the rest once more.
-WatchWindow read_window(const Node &from) {
+WatchWindow read_window(const Node &from, int version) {
     WatchWindow window;
     window.number = from["number"].count();
     window.begun = read_time(from["begun"]);
@@ -190,13 +272,20 @@ WatchWindow read_window(const Node &from) {
     window.targets = from["targets"].count();
     for (const auto &[mode, count] : from["modes"].members())
         window.modes[mode] = count.count();
-    window.arrived = read_all_of(from["arrived"], read_target);
+    window.arrived = read_all_of(from["arrived"], [&](const Node &target) { return read_target(target, version); });
     window.gone = read_all_of(from["gone"], read_text);
     window.series = read_all_of(from["series"], read_series);
     window.drops = read_all_of(from["drops"], read_drop);
-    window.slowest = read_all_of(from["slowest"], read_packet);
+    window.slowest = read_all_of(from["slowest"], [&](const Node &packet) { return read_packet(packet, version); });
+    window.sample_ratio = window.sample;
+    if (version > first_version) {
+        window.sample_ratio = from["sample_ratio"].number();
+        window.over_budget = from["over_budget"].flag();
+        window.unseen = read_all_of(from["unseen"], read_unseen);
+        window.sockets = read_all_of(from["sockets"], read_sockets);
+    }
     window.node.cpus = read_all_of(from["node"]["cpus"], read_cpu_counters);
-    window.conservation = read_watch_conservation(from["conservation"]);
+    window.conservation = read_watch_conservation(from["conservation"], version);
     window.series_dropped = from["series_dropped"].count();
     window.slow_suppressed = from["slow_suppressed"].count();
     window.notes = read_all_of(from["notes"], read_text);
@@ -274,6 +363,9 @@ Result<void> WatchRecording::read_all(const std::function<void(const WatchWindow
         each(**window);
     }
     lines_->clear();
+    if (version_ == first_version)
+        remarks_.push_back(
+            fmt::format("{} is of {}{}, which does not tell what was not seen", name_, watch_schema, first_version));
     if (places_.empty())
         return ended_.empty() ? fail(name_, "has no window", rewrite_hint) : Result<void>();
     if (ended_.empty()) {
@@ -293,13 +385,12 @@ Result<std::optional<WatchWindow>> WatchRecording::take(const std::string &line,
         return tl::unexpected(json.error());
     std::optional<Error> wrong;
     Node document(&*json, "", &wrong, name);
-    if (std::string found = document["schema"].text(); found != watch_schema)
-        document["schema"].refuse(fmt::format("is not {}", watch_schema));
+    version_ = read_version(document["schema"]);
     std::optional<WatchWindow> window;
     if (document["final"].flag()) {
         take_end(document);
     } else {
-        window = read_window(document);
+        window = read_window(document, version_);
         if (window->number <= last_number_)
             document["number"].refuse("is not above that of the window before it");
         last_number_ = window->number;
@@ -322,7 +413,7 @@ void WatchRecording::take_end(const Node &document) {
         lab_ = {lab["mode"].text(), lab["topology"].text(), lab["cmd"].text(), lab["peer_cmd"].text()};
     }
     if (places_.empty())
-        totals_ = WatchTotals::of(read_summary(document));
+        totals_ = WatchTotals::of(read_summary(document, version_));
 }
 
 std::size_t WatchRecording::index_of(std::uint64_t number) const {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// A recording of `watch`, read back: JSON lines of `vethtrace.watch/1`. Nothing in it is taken on trust; see
-// input/stored.hpp.
+// A recording of `watch`, read back: JSON lines of `vethtrace.watch/2`, or of the older
+// `vethtrace.watch/1`. Nothing in it is taken on trust; see input/stored.hpp.
 #pragma once
 
 #include "core/environment.hpp"
@@ -62,6 +62,7 @@ private:
     std::string ended_;
     std::optional<std::uint64_t> windows_; // that there were, by the last line
     std::uint64_t last_number_ = 0;
+    int version_ = 0; // of the line that was read last
     Environment environment_;
     std::vector<std::string> remarks_;
     std::optional<CommandInLab> lab_;

@@ -30,7 +30,7 @@ Json stages_json(const StageTotals &stages, bool with_histogram) {
 StageTotals stages_of(const WatchTotals &totals) {
     StageTotals stages;
     for (const auto &[key, total] : totals.series()) {
-        WatchTotal &sum = stages[{std::get<Flow>(key), totals.stages().at(key)}];
+        WatchTotal &sum = stages[{std::get<Flow>(key), total.stage}];
         sum.time.merge(total.time);
         sum.packets += total.packets;
     }
@@ -53,7 +53,7 @@ Json targets_json(const WatchTotals &totals) {
     for (const auto &[key, total] : totals.series()) {
         Busy &busy = by_name[std::get<0>(key)];
         busy.name = std::get<0>(key);
-        busy.stages[totals.stages().at(key)] += all_time(total);
+        busy.stages[total.stage] += all_time(total);
         busy.all += all_time(total);
     }
     std::vector<Busy> busiest;

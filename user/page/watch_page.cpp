@@ -8,12 +8,15 @@
 #include "page/watch_data.hpp"
 #include "report/style.hpp"
 #include "report/watch_text.hpp"
+#include "report/watch_words.hpp"
 
 #include <algorithm>
 #include <array>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <string_view>
 
 namespace vethtrace {
 
@@ -43,12 +46,18 @@ std::vector<std::string> faults_of(const WatchReport &report) {
     const WatchTotals &totals = report.totals;
     if (!totals.conservation().balanced())
         faults.emplace_back("NOT BALANCED: packets are unaccounted for");
+    if (!totals.unseen().empty())
+        faults.push_back(fmt::format("{} not seen: see \u201cNot seen\u201d below",
+                                     totals.unseen().size() == 1 ? "1 stage was"
+                                                                 : counted(totals.unseen().size(), "stage") + " were"));
+    if (totals.windows_over_budget() != 0)
+        faults.push_back(fmt::format("in {} of {} tracing took more than --max-overhead allows",
+                                     count_text(totals.windows_over_budget()), counted(totals.windows(), "window")));
     if (totals.conservation().crowded_out != 0)
         faults.push_back(fmt::format("{} packets could not be followed: the table of packets in flight was full",
                                      count_text(totals.conservation().crowded_out)));
     if (totals.series_dropped() != 0)
-        faults.push_back(
-            fmt::format("{} stretches found no place: more with --max-series", count_text(totals.series_dropped())));
+        faults.push_back(unplaced_text(totals.series_dropped(), room_option(report)));
     faults.insert(faults.end(), report.remarks.begin(), report.remarks.end());
     return faults;
 }
@@ -66,7 +75,10 @@ void draw_summary(Html &html, const WatchReport &report, const WatchHistory &his
         sample = std::max(sample, point.sample);
     }
     std::size_t targets = history.points().empty() ? 0 : history.points().back().targets;
-    draw_tiles(html, {{"packets", count_text(books.entered), fmt::format("{} completed", count_text(books.completed))},
+    std::string completed = count_text(books.completed) + " completed";
+    if (books.delivered != 0) // an older recording does not tell
+        completed += fmt::format(", {} of them to sockets", count_text(books.delivered));
+    draw_tiles(html, {{"packets", count_text(books.entered), completed},
                       {"dropped", count_text(books.dropped), books.dropped == 0 ? "none" : "reasons are below"},
                       {"targets", count_text(targets), fmt::format("{}", fmt::join(modes, ", "))},
                       {"watched for", time_text(static_cast<double>(totals.duration_ns())),
@@ -75,6 +87,73 @@ void draw_summary(Html &html, const WatchReport &report, const WatchHistory &his
                        fmt::format("of a CPU\u2019s time, at most {}", percent_text(largest_cost))},
                       {"followed", sample == 1 ? "all" : fmt::format("1 in {}", sample),
                        sample == 1 ? "packets" : "packets, or more"}});
+}
+
+// What is missing from all that follows.
+void draw_unseen(Html &html, const WatchTotals &totals) {
+    if (totals.unseen().empty())
+        return;
+    Html::Element section = open_section(html, "unseen", "Not seen");
+    paragraph(html, "Stages that the targets\u2019 links and sockets promise, and that fewer packets were seen in than "
+                    "passed the one before. What these packets spent there is in no figure of this page.");
+    std::vector<WatchUnseen> unseen = unseen_of(totals);
+    std::size_t left_out = unseen.size() - std::min(unseen.size(), most_rows);
+    unseen.resize(unseen.size() - left_out);
+    draw_table(html, "cards", {{"target"}, {"direction"}, {"stage"}, {"packets", true}, {"seen", true}, {"why"}},
+               [&](Html &into) {
+                   for (const WatchUnseen &one : unseen) {
+                       Html::Element row = into.open("tr");
+                       into.element("th", owner(one.target), {{"scope", "row"}});
+                       into.element("td", std::string(name_of(one.flow)), {{"data-label", "direction"}});
+                       {
+                           Html::Element cell = into.open("td", {{"data-label", "stage"}});
+                           draw_stage(into, one.stage);
+                       }
+                       if (one.promised == 0) { // not known how many
+                           into.element("td", "\u2013", {{"class", "number"}, {"data-label", "packets"}});
+                           into.element("td", "\u2013", {{"class", "number"}, {"data-label", "seen"}});
+                       } else {
+                           count_cell(into, "packets", one.promised);
+                           count_cell(into, "seen", one.seen);
+                       }
+                       into.element("td", one.why, {{"data-label", "why"}});
+                   }
+               });
+    if (left_out != 0)
+        html.element("p", fmt::format("{} more are not shown; --json has all.", count_text(left_out)),
+                     {{"class", "hint"}});
+}
+
+void draw_sockets(Html &html, const WatchTotals &totals) {
+    if (totals.sockets().empty())
+        return;
+    Html::Element section = open_section(html, "sockets", "Sockets");
+    paragraph(html,
+              "What has come to the sockets of each target, of the packets that are followed, and what has become "
+              "of it. Refusals, repetitions and throttling are counted by the kernel, of all packets.");
+    std::vector<WatchSockets> targets;
+    for (const auto &[target, sockets] : totals.sockets())
+        targets.push_back(sockets);
+    // Those that something is wrong with come first.
+    std::stable_sort(targets.begin(), targets.end(), [](const WatchSockets &a, const WatchSockets &b) {
+        return troubles_of(a).size() > troubles_of(b).size();
+    });
+    std::size_t left_out = targets.size() - std::min(targets.size(), most_rows);
+    targets.resize(targets.size() - left_out);
+    draw_table(html, "cards", {{"target"}, {"delivered", true}, {"reads", true}, {"what is wrong"}}, [&](Html &into) {
+        for (const WatchSockets &sockets : targets) {
+            Html::Element row = into.open("tr");
+            into.element("th", sockets.target.empty() ? "the host" : sockets.target, {{"scope", "row"}});
+            count_cell(into, "delivered", sockets.delivered);
+            count_cell(into, "reads", sockets.read);
+            std::vector<std::string> troubles = troubles_of(sockets);
+            into.element("td", troubles.empty() ? "nothing" : fmt::format("{}", fmt::join(troubles, "; ")),
+                         {{"data-label", "what is wrong"}});
+        }
+    });
+    if (left_out != 0)
+        html.element("p", fmt::format("{} more targets are not shown; --json has all.", count_text(left_out)),
+                     {{"class", "hint"}});
 }
 
 void draw_advice(Html &html, const WatchHistory &history, std::uint64_t windows) {
@@ -150,10 +229,7 @@ void draw_slowest(Html &html, const WatchHistory &history) {
             time_figure(html, static_cast<double>(packet.total));
             html.text(fmt::format(" {} {}", owner(packet.target), name_of(packet.flow)));
         }
-        html.element(
-            "p",
-            fmt::format("{} {} \u2192 {}, {} bytes", packet.protocol, packet.source, packet.destination, packet.bytes),
-            {{"class", "hint"}});
+        html.element("p", fmt::format("{}, {} bytes", ends_text(packet, "\u2192"), packet.bytes), {{"class", "hint"}});
         draw_moments(html, moments_of(packet));
     }
 }
@@ -244,11 +320,21 @@ void draw_targets(Html &html, const WatchTotals &totals) {
 void draw_books(Html &html, const WatchReport &report, const WatchHistory &history) {
     const WatchConservation &books = report.totals.conservation();
     Html::Element section = open_section(html, "packets", "Packets");
-    paragraph(html, books.balanced() ? "Balanced: what entered was completed, dropped, or ended otherwise."
-                                     : "NOT BALANCED: packets are unaccounted for.");
-    const std::array<std::pair<const char *, std::uint64_t>, 10> counts = {{
+    std::string verdict = "NOT BALANCED: packets are unaccounted for.";
+    if (books.balanced())
+        verdict =
+            report.totals.unseen().empty()
+                ? "Balanced: what entered was completed, dropped, or ended otherwise."
+                : "Balanced, as far as packets were seen: what entered was completed, dropped, or ended otherwise.";
+    paragraph(html, verdict);
+    const std::array<std::pair<const char *, std::uint64_t>, 15> counts = {{
         {"entered", books.entered},
         {"completed", books.completed},
+        {"of these: left by the last device", books.left},
+        {"of these: delivered to sockets", books.delivered},
+        {"of these: TCP control", books.control},
+        {"of these: to the host\u2019s sockets", books.to_host},
+        {"of these: let go by TCP without harm", books.discarded},
         {"dropped", books.dropped},
         {"merged by GRO", books.merged},
         {"segmented", books.segmented},
@@ -258,9 +344,10 @@ void draw_books(Html &html, const WatchReport &report, const WatchHistory &histo
         {"in flight", books.in_flight},
         {"slower than allowed and not shown", report.totals.slow_suppressed()},
     }};
+    const std::set<std::string_view> always = {"entered", "completed", "dropped"};
     std::vector<std::pair<std::string, std::string>> pairs;
     for (const auto &[name, count] : counts)
-        if (count != 0 || pairs.size() < 3)
+        if (count != 0 || always.contains(name))
             pairs.emplace_back(name, count_text(count));
     draw_pairs(html, pairs);
     if (history.notes().empty())
@@ -299,13 +386,15 @@ std::string to_page(const WatchReport &report, const WatchHistory &history, cons
                   report.environment.tool, false};
     auto body = [&](Html &html) {
         if (std::vector<std::string> faults = faults_of(report); !faults.empty())
-            draw_notices(html, totals.conservation().balanced() ? Tint::plain : Tint::bad,
+            draw_notices(html, totals.conservation().balanced() && totals.unseen().empty() ? Tint::plain : Tint::bad,
                          "To be known about it:", faults);
         html.element("p",
                      "Where packets of these targets spend their time on this node. No sum is claimed: nothing here "
                      "measures the whole way.",
                      {{"class", "lead"}});
         draw_summary(html, report, history);
+        draw_unseen(html, totals);
+        draw_sockets(html, totals);
         draw_advice(html, history, totals.windows());
         if (!history.points().empty())
             draw_times(html);

@@ -266,7 +266,7 @@ std::string to_csv(const WatchTotals &totals) {
         begin_window_line(csv, 0, begun, totals.duration_ns(), "hop");
         csv.text(target);
         csv.text(name_of(flow));
-        csv.text(name_of(totals.stages().at(key)));
+        csv.text(name_of(total.stage));
         csv.text(name_of(from));
         csv.text(name_of(to));
         csv.empty(2);

@@ -58,8 +58,8 @@ std::string to_folded(const WatchTotals &totals) {
         const auto &[target, flow, from, to] = key;
         double all = std::round(total.time.mean().value_or(0) * static_cast<double>(total.packets));
         if (all > 0)
-            out += fmt::format("vethtrace;{};{};{};{} {:.0f}\n", frame(target), name_of(flow),
-                               name_of(totals.stages().at(key)), stretch(from, to), all);
+            out += fmt::format("vethtrace;{};{};{};{} {:.0f}\n", frame(target), name_of(flow), name_of(total.stage),
+                               stretch(from, to), all);
     }
     return out;
 }

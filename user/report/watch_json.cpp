@@ -4,6 +4,7 @@
 #include "core/units.hpp"
 #include "core/utc.hpp"
 #include "report/distribution.hpp"
+#include "report/watch_words.hpp"
 
 #include <fmt/format.h>
 
@@ -13,7 +14,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr const char *watch_schema = "vethtrace.watch/1";
+constexpr const char *watch_schema = "vethtrace.watch/2";
 
 double rounded_rate(double packets, Nanoseconds duration) {
     return rounded(per_second(packets, duration).value_or(0));
@@ -54,10 +55,23 @@ Json node_json(const NodeCounters &node) {
 }
 
 Json conservation_json(const WatchConservation &books) {
-    return {{"entered", books.entered},     {"completed", books.completed}, {"dropped", books.dropped},
-            {"merged", books.merged},       {"segmented", books.segmented}, {"consumed", books.consumed},
-            {"stale", books.stale},         {"evicted", books.evicted},     {"crowded_out", books.crowded_out},
-            {"in_flight", books.in_flight}, {"balanced", books.balanced()}};
+    return {{"entered", books.entered},
+            {"completed", books.completed},
+            {"left", books.left},
+            {"delivered", books.delivered},
+            {"control", books.control},
+            {"to_host", books.to_host},
+            {"dropped", books.dropped},
+            {"merged", books.merged},
+            {"segmented", books.segmented},
+            {"consumed", books.consumed},
+            {"stale", books.stale},
+            {"evicted", books.evicted},
+            {"crowded_out", books.crowded_out},
+            {"in_flight", books.in_flight},
+            {"discarded", books.discarded},
+            {"read", books.read},
+            {"balanced", books.balanced()}};
 }
 
 Json advice_json(const std::vector<Advice> &advice) {
@@ -79,13 +93,36 @@ Json array_of(const Items &items, ToJson to) {
     return json;
 }
 
+Json unseen_json(const WatchUnseen &unseen) {
+    return {{"target", unseen.target},
+            {"direction", name_of(unseen.flow)},
+            {"stage", name_of(unseen.stage)},
+            {"promised", unseen.promised},
+            {"seen", unseen.seen},
+            {"why", unseen.why}};
+}
+
+Json sockets_json(const WatchSockets &sockets) {
+    return {{"target", sockets.target},
+            {"delivered", sockets.delivered},
+            {"read", sockets.read},
+            {"waiting", sockets.waiting},
+            {"oldest_ns", sockets.oldest},
+            {"listen_overflows", sockets.listen_overflows},
+            {"buffer_full", sockets.buffer_full},
+            {"retransmitted", sockets.retransmitted},
+            {"throttled_periods", sockets.throttled_periods},
+            {"throttled_ns", sockets.throttled}};
+}
+
 // Texts that there are none of are empty, and so is its mode if it is connected by nothing that is known here.
 Json target_json(const Target &target) {
     Json devices = array_of(target.devices, [](const WatchedDevice &device) -> Json {
-        return {{"name", device.name},
-                {"ifindex", device.ifindex},
-                {"netns", device.netns},
-                {"role", name_of(device.role)}};
+        return {{"name", device.name},          {"ifindex", device.ifindex}, {"netns", device.netns},
+                {"role", name_of(device.role)}, {"is_last", device.is_last}, {"is_entry", device.is_entry}};
+    });
+    Json unseen = array_of(target.unseen, [](const UnseenStage &one) -> Json {
+        return {{"direction", name_of(one.flow)}, {"stage", name_of(one.stage)}, {"why", one.why}};
     });
     return {{"name", target.name},
             {"kind", name_of(target.kind)},
@@ -95,7 +132,8 @@ Json target_json(const Target &target) {
             {"netns", target.netns},
             {"pid", target.pid},
             {"mode", target.mode ? name_of(*target.mode) : ""},
-            {"devices", std::move(devices)}};
+            {"devices", std::move(devices)},
+            {"unseen", std::move(unseen)}};
 }
 
 } // namespace
@@ -111,9 +149,16 @@ Json to_json(const SlowPacket &packet) {
                 {"context", mark.context},
                 {"queue", mark.queue}};
     });
-    return {{"target", packet.target},  {"direction", name_of(packet.flow)}, {"protocol", packet.protocol},
-            {"source", packet.source},  {"destination", packet.destination}, {"bytes", packet.bytes},
-            {"total_ns", packet.total}, {"marks", std::move(marks)}};
+    return {{"target", packet.target},
+            {"direction", name_of(packet.flow)},
+            {"protocol", packet.protocol},
+            {"source", packet.source},
+            {"destination", packet.destination},
+            {"translated_source", packet.translated_source},
+            {"translated_destination", packet.translated_destination},
+            {"bytes", packet.bytes},
+            {"total_ns", packet.total},
+            {"marks", std::move(marks)}};
 }
 
 Json to_json(const WatchWindow &window, const std::vector<Advice> &advice) {
@@ -123,7 +168,9 @@ Json to_json(const WatchWindow &window, const std::vector<Advice> &advice) {
             {"begun", utc_text(window.begun)},
             {"duration_ns", window.duration_ns},
             {"sample", window.sample},
+            {"sample_ratio", window.sample_ratio},
             {"overhead_ratio", window.overhead},
+            {"over_budget", window.over_budget},
             {"grouping", name_of(window.grouping)},
             {"targets", window.targets},
             {"modes", window.modes},
@@ -135,6 +182,8 @@ Json to_json(const WatchWindow &window, const std::vector<Advice> &advice) {
                                    return drop_json(drop.target, drop.flow, drop.last, drop.reason, drop.count);
                                })},
             {"slowest", array_of(window.slowest, [](const SlowPacket &packet) { return to_json(packet); })},
+            {"unseen", array_of(window.unseen, unseen_json)},
+            {"sockets", array_of(window.sockets, sockets_json)},
             {"node", node_json(window.node)},
             {"conservation", conservation_json(window.conservation)},
             {"series_dropped", window.series_dropped},
@@ -143,7 +192,8 @@ Json to_json(const WatchWindow &window, const std::vector<Advice> &advice) {
             {"notes", window.notes}};
 }
 
-Json final_json(const WatchTotals &totals, const std::string &ended, const Environment &environment) {
+Json final_json(const WatchTotals &totals, const std::vector<Advice> &advice, const std::string &ended,
+                const Environment &environment) {
     Json series = Json::array();
     for (const auto &[key, total] : totals.series()) {
         const auto &[target, flow, from, to] = key;
@@ -151,7 +201,7 @@ Json final_json(const WatchTotals &totals, const std::string &ended, const Envir
                      {"direction", name_of(flow)},
                      {"from", name_of(from)},
                      {"to", name_of(to)},
-                     {"stage", name_of(totals.stages().at(key))},
+                     {"stage", name_of(total.stage)},
                      {"packets", total.packets},
                      {"rate_per_s", rounded_rate(static_cast<double>(total.packets), totals.duration_ns())},
                      {"count", total.time.count()},
@@ -169,13 +219,17 @@ Json final_json(const WatchTotals &totals, const std::string &ended, const Envir
             {"begun", utc_text(totals.begun())},
             {"duration_ns", totals.duration_ns()},
             {"windows", totals.windows()},
+            {"windows_over_budget", totals.windows_over_budget()},
             {"ended", ended},
             {"overhead_ratio", totals.mean_overhead()},
             {"series", std::move(series)},
             {"drops", std::move(drops)},
+            {"unseen", array_of(unseen_of(totals), unseen_json)},
+            {"sockets", array_of(totals.sockets(), [](const auto &entry) { return sockets_json(entry.second); })},
             {"conservation", conservation_json(totals.conservation())},
             {"series_dropped", totals.series_dropped()},
-            {"slow_suppressed", totals.slow_suppressed()}};
+            {"slow_suppressed", totals.slow_suppressed()},
+            {"advice", advice_json(advice)}};
 }
 
 } // namespace vethtrace

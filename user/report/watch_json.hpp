@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// `vethtrace.watch/1`: an object for each window, and one at the end.
+// `vethtrace.watch/2`: an object for each window, and one at the end.
 #pragma once
 
 #include "core/environment.hpp"
@@ -14,9 +14,9 @@ namespace vethtrace {
 
 [[nodiscard]] nlohmann::ordered_json to_json(const WatchWindow &window, const std::vector<Advice> &advice);
 
-// `ended`: why there are no more windows.
-[[nodiscard]] nlohmann::ordered_json final_json(const WatchTotals &totals, const std::string &ended,
-                                                const Environment &environment);
+// `advice` is that of all windows together; `ended`: why there are no more.
+[[nodiscard]] nlohmann::ordered_json final_json(const WatchTotals &totals, const std::vector<Advice> &advice,
+                                                const std::string &ended, const Environment &environment);
 
 // One that took longer than it may, on its own.
 [[nodiscard]] nlohmann::ordered_json to_json(const SlowPacket &packet);

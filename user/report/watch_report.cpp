@@ -66,6 +66,10 @@ std::vector<WatchMoment> WatchMoments::moments() const {
     return moments;
 }
 
+std::string room_option(const WatchReport &report) {
+    return report.lab ? "" : "--max-series";
+}
+
 std::string to_text(const WatchReport &report, const TextStyle &style) {
     std::string text;
     if (report.lab)
@@ -74,7 +78,7 @@ std::string to_text(const WatchReport &report, const TextStyle &style) {
                                 report.lab->mode, report.lab->topology, report.lab->command, report.environment.kernel),
                     Tone::strong, style) +
             "\n no ledger: nothing measures the round trips of this load\n";
-    text += watch_summary(report.totals, report.ended, style) + "\n";
+    text += watch_summary(report.totals, report.ended, report.advice, room_option(report), style) + "\n";
     if (!report.moments.empty())
         text += painted(" window  what grew most in it, where most grew", Tone::dim, style) + "\n";
     for (const WatchMoment &moment : report.moments)
@@ -85,7 +89,7 @@ std::string to_text(const WatchReport &report, const TextStyle &style) {
 }
 
 nlohmann::ordered_json to_json(const WatchReport &report) {
-    nlohmann::ordered_json json = final_json(report.totals, report.ended, report.environment);
+    nlohmann::ordered_json json = final_json(report.totals, report.advice, report.ended, report.environment);
     if (report.lab)
         json["lab"] = {{"mode", report.lab->mode},
                        {"topology", report.lab->topology},

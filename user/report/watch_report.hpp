@@ -43,7 +43,11 @@ struct WatchReport {
     std::vector<WatchMoment> moments;
     std::vector<std::string> remarks; // what is incomplete, as sentences
     std::optional<CommandInLab> lab = {};
+    std::vector<Advice> advice = {}; // of all windows together
 };
+
+// The option that makes room for more series, in the kernel; a command in the lab has none.
+[[nodiscard]] std::string room_option(const WatchReport &report);
 
 [[nodiscard]] std::string to_text(const WatchReport &report, const TextStyle &style);
 // As the line of a recording that sums up.

@@ -3,6 +3,7 @@
 
 #include "core/units.hpp"
 #include "report/columns.hpp"
+#include "report/watch_words.hpp"
 
 #include <algorithm>
 #include <array>
@@ -10,6 +11,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <iterator>
 #include <map>
 #include <tuple>
 
@@ -139,22 +141,16 @@ std::vector<std::string> table(const std::vector<WatchRow> &rows, Grouping group
 
 // ---- what stands above and below it
 
-std::string books_text(const WatchConservation &books) {
-    std::string text =
-        fmt::format("{} packets entered, {} completed", count_text(books.entered), count_text(books.completed));
-    const std::array<std::pair<std::uint64_t, std::string_view>, 7> others = {{
-        {books.dropped, "dropped"},
-        {books.merged, "merged by GRO"},
-        {books.segmented, "segmented"},
-        {books.consumed, "ended early without a drop"},
-        {books.stale, "died unseen"},
-        {books.evicted, "evicted"},
-        {books.in_flight, "in flight"},
-    }};
-    for (const auto &[count, what] : others)
-        if (count != 0)
-            text += fmt::format(", {} {}", count_text(count), what);
-    return fmt::format("{}: {}", books.balanced() ? "balanced" : "NOT balanced", text);
+// "balanced: 4,012 packets entered: 2,000 left by the last device, 2,009 delivered to sockets (1,980 reads); 3 dropped"
+std::string books_text(const WatchTotals &totals) {
+    const WatchConservation &books = totals.conservation();
+    std::string text = fmt::format("{}: {} entered: {}", balance_text(totals), counted(books.entered, "packet"),
+                                   fmt::join(completed_clauses(books), ", "));
+    if (std::vector<std::string> others = other_clauses(books); !others.empty())
+        text += fmt::format("; {}", fmt::join(others, ", "));
+    if (books.discarded != 0)
+        text += fmt::format("; TCP let go of {} without harm", count_text(books.discarded));
+    return text;
 }
 
 // "3 targets: 2 bridge, 1 ipvlan"
@@ -214,8 +210,7 @@ std::vector<std::string> no_traffic(std::span<const WatchWindow> windows, const 
     return lines;
 }
 
-std::vector<std::string> drop_lines(const WatchWindow &window, const TextStyle &style) {
-    std::vector<WatchDrop> drops = window.drops;
+std::vector<std::string> drop_lines(std::vector<WatchDrop> drops, const TextStyle &style) {
     std::sort(drops.begin(), drops.end(), [](const WatchDrop &a, const WatchDrop &b) { return a.count > b.count; });
     std::vector<std::string> lines(drops.size());
     std::transform(drops.begin(), drops.end(), lines.begin(), [&](const WatchDrop &drop) {
@@ -224,6 +219,32 @@ std::vector<std::string> drop_lines(const WatchWindow &window, const TextStyle &
                        Tone::bad, style);
     });
     return lines;
+}
+
+// What is missing from the table, and what waits behind it. It is told always: without it the rest looks whole.
+std::vector<std::string> gap_lines(const std::vector<WatchUnseen> &unseen, const std::vector<WatchSockets> &sockets,
+                                   const TextStyle &style) {
+    std::vector<std::string> lines;
+    for (const WatchUnseen &one : unseen)
+        lines.push_back(painted(fmt::format(" not seen: {}", unseen_text(one)), Tone::bad, style));
+    for (const WatchSockets &one : sockets)
+        for (const std::string &trouble : troubles_of(one))
+            lines.push_back(painted(fmt::format(" {}: {}", one.target.empty() ? "the host" : one.target, trouble),
+                                    Tone::bad, style));
+    return lines;
+}
+
+std::vector<std::string> advice_lines(const std::vector<Advice> &advice, const TextStyle &style) {
+    std::vector<std::string> lines;
+    for (const Advice &piece : advice) {
+        lines.push_back(painted(fmt::format(" {}: {}", piece.rule, piece.what), Tone::strong, style));
+        lines.push_back(fmt::format("   {}; look at {} ({})", piece.evidence, piece.setting, piece.page));
+    }
+    return lines;
+}
+
+void append(std::vector<std::string> &lines, std::vector<std::string> more) {
+    lines.insert(lines.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
 }
 
 // Where a packet spent most of its time: the index of the mark that ended it.
@@ -247,12 +268,17 @@ std::string slow_line(const SlowPacket &packet) {
             "  {} {} ({}, CPU {})", duration_text(static_cast<double>(to.since_first - from.since_first)),
             name_of(to.stage.value_or(Stage::unforeseen)), to.context == "process" ? to.comm : to.context, to.cpu);
     }
-    return text + fmt::format("  {} {} > {}", packet.protocol, packet.source, packet.destination);
+    return text + "  " + ends_text(packet, ">");
 }
 
 std::vector<std::string> below(const WatchWindow &window, const std::vector<Advice> &advice,
                                const std::vector<SlowPacket> &told, const TextStyle &style) {
-    std::vector<std::string> lines = drop_lines(window, style);
+    std::vector<std::string> lines = gap_lines(window.unseen, window.sockets, style);
+    append(lines, drop_lines(window.drops, style));
+    if (window.over_budget)
+        lines.push_back(painted(
+            fmt::format(" tracing took {:.1f} % of a CPU, more than --max-overhead allows", window.overhead * percent),
+            Tone::bad, style));
     if (!window.slowest.empty())
         lines.push_back(painted(" slowest packets", Tone::dim, style));
     for (const SlowPacket &packet : window.slowest)
@@ -264,14 +290,9 @@ std::vector<std::string> below(const WatchWindow &window, const std::vector<Advi
     if (window.slow_suppressed != 0)
         lines.push_back(
             fmt::format(" {} more were slower than allowed and are not shown", count_text(window.slow_suppressed)));
-    for (const Advice &piece : advice) {
-        lines.push_back(painted(fmt::format(" {}: {}", piece.rule, piece.what), Tone::strong, style));
-        lines.push_back(fmt::format("   {}; look at {} ({})", piece.evidence, piece.setting, piece.page));
-    }
+    append(lines, advice_lines(advice, style));
     if (window.series_dropped != 0)
-        lines.push_back(painted(
-            fmt::format(" {} stretches found no place: more with --max-series", count_text(window.series_dropped)),
-            Tone::bad, style));
+        lines.push_back(painted(" " + unplaced_text(window.series_dropped, "--max-series"), Tone::bad, style));
     for (const std::string &note : window.notes)
         lines.push_back(fmt::format(" note: {}", note));
     return lines;
@@ -394,9 +415,8 @@ std::vector<WatchRow> rows_of_all(const WatchTotals &totals) {
     std::map<std::tuple<std::string, Flow, Stage>, std::uint64_t> packets;
     for (const auto &[key, total] : totals.series()) {
         const auto &[target, flow, from, to] = key;
-        Stage stage = totals.stages().at(key);
-        all.series.push_back({target, flow, from, to, stage, "", total.time});
-        packets[{owner(target), flow, stage}] += total.packets;
+        all.series.push_back({target, flow, from, to, total.stage, "", total.time});
+        packets[{owner(target), flow, total.stage}] += total.packets;
     }
     std::vector<WatchRow> rows = watch_rows(std::span(&all, 1), Grouping::container, WatchSort::name);
     for (WatchRow &row : rows)
@@ -405,32 +425,41 @@ std::vector<WatchRow> rows_of_all(const WatchTotals &totals) {
     return rows;
 }
 
-std::string watch_summary(const WatchTotals &totals, const std::string &ended, const TextStyle &style) {
-    std::string text =
-        painted(fmt::format("vethtrace watch  from {}, {} in {} window{}; {}", clock_text(totals.begun()),
-                            duration_text(static_cast<double>(totals.duration_ns())), totals.windows(),
-                            totals.windows() == 1 ? "" : "s", ended),
-                Tone::strong, style) +
-        "\n";
+std::string watch_summary(const WatchTotals &totals, const std::string &ended, const std::vector<Advice> &advice,
+                          const std::string &room, const TextStyle &style) {
+    std::vector<std::string> lines = {
+        painted(fmt::format("vethtrace watch  from {}, {} in {}; {}", clock_text(totals.begun()),
+                            duration_text(static_cast<double>(totals.duration_ns())),
+                            counted(totals.windows(), "window"), ended),
+                Tone::strong, style)};
     std::vector<WatchRow> rows = rows_of_all(totals);
     if (rows.empty())
-        text += " no packets\n";
+        lines.emplace_back(" no packets");
     else if (style.verbosity >= 0)
-        text += fmt::format("{}\n", fmt::join(table(rows, Grouping::container, style), "\n"));
-    WatchWindow all;
+        append(lines, table(rows, Grouping::container, style));
+    std::vector<WatchSockets> sockets;
+    for (const auto &[target, of_target] : totals.sockets())
+        sockets.push_back(of_target);
+    append(lines, gap_lines(unseen_of(totals), sockets, style));
+    std::vector<WatchDrop> drops;
     for (const auto &[key, count] : totals.drops())
-        all.drops.push_back({std::get<0>(key), std::get<1>(key), std::get<2>(key), std::get<3>(key), count});
-    for (const std::string &line : drop_lines(all, style))
-        text += line + "\n";
-    text += fmt::format(" {}\n", books_text(totals.conservation()));
+        drops.push_back({std::get<0>(key), std::get<1>(key), std::get<2>(key), std::get<3>(key), count});
+    append(lines, drop_lines(std::move(drops), style));
+    if (style.verbosity >= 0)
+        append(lines, advice_lines(advice, style));
+    lines.push_back(" " + books_text(totals));
     if (totals.conservation().crowded_out != 0)
-        text += fmt::format(" {} packets could not be followed: the table of packets in flight was full\n",
-                            count_text(totals.conservation().crowded_out));
+        lines.push_back(fmt::format(" {} could not be followed: the table of packets in flight was full",
+                                    counted(totals.conservation().crowded_out, "packet")));
     if (totals.series_dropped() != 0)
-        text +=
-            fmt::format(" {} stretches found no place: more with --max-series\n", count_text(totals.series_dropped()));
-    text += fmt::format(" tracing took {:.1f} % of a CPU's time", totals.mean_overhead() * percent);
-    return text;
+        lines.push_back(" " + unplaced_text(totals.series_dropped(), room));
+    lines.push_back(fmt::format(" tracing took {:.1f} % of a CPU's time", totals.mean_overhead() * percent));
+    if (totals.windows_over_budget() != 0)
+        lines.back() +=
+            painted(fmt::format(", in {} of {} more than --max-overhead allows",
+                                count_text(totals.windows_over_budget()), counted(totals.windows(), "window")),
+                    Tone::bad, style);
+    return fmt::format("{}", fmt::join(lines, "\n"));
 }
 
 } // namespace vethtrace

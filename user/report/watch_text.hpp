@@ -55,7 +55,10 @@ struct WatchRow {
 // With every mark, a line each.
 [[nodiscard]] std::string slow_packet_text(const SlowPacket &packet, const TextStyle &style);
 
-// `ended`: why there are no more windows.
-[[nodiscard]] std::string watch_summary(const WatchTotals &totals, const std::string &ended, const TextStyle &style);
+// `ended`: why there are no more windows; `advice` is that of all of them; `room`: the option that makes room for more
+// series, empty where there is none.
+[[nodiscard]] std::string watch_summary(const WatchTotals &totals, const std::string &ended,
+                                        const std::vector<Advice> &advice, const std::string &room,
+                                        const TextStyle &style);
 
 } // namespace vethtrace

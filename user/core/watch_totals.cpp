@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "core/watch_totals.hpp"
 
+#include <algorithm>
+
 namespace vethtrace {
 
 namespace {
@@ -34,6 +36,45 @@ void WatchTotals::add(const WatchWindow &window) {
             std::get<0>(key) = everybody_else;
         drops_[key] += drop.count;
     }
+    for (const WatchSockets &sockets : window.sockets)
+        add(sockets);
+    for (const NodeCounters::Cpu &cpu : window.node.cpus)
+        add(cpu);
+    for (const Target &target : window.arrived)
+        if (devices_.size() < most_series || devices_.contains(target.name))
+            devices_[target.name] = target.devices;
+}
+
+void WatchTotals::add(const WatchSockets &sockets) {
+    bool has_place = sockets_.size() < most_series || sockets_.contains(sockets.target);
+    const std::string &name = has_place ? sockets.target : everybody_else;
+    WatchSockets &total = sockets_[name];
+    total.target = name;
+    total.delivered += sockets.delivered;
+    total.read += sockets.read;
+    total.waiting = std::max(total.waiting, sockets.waiting);
+    total.oldest = std::max(total.oldest, sockets.oldest);
+    total.listen_overflows += sockets.listen_overflows;
+    total.buffer_full += sockets.buffer_full;
+    total.retransmitted += sockets.retransmitted;
+    total.sent_segments += sockets.sent_segments;
+    total.bad_checksums += sockets.bad_checksums;
+    total.throttled_periods += sockets.throttled_periods;
+    total.throttled += sockets.throttled;
+    if (!sockets.quota.empty())
+        total.quota = sockets.quota;
+}
+
+void WatchTotals::add(const NodeCounters::Cpu &cpu) {
+    auto known = std::find_if(node_.cpus.begin(), node_.cpus.end(),
+                              [&](const NodeCounters::Cpu &each) { return each.id == cpu.id; });
+    if (known == node_.cpus.end())
+        known = node_.cpus.insert(known, NodeCounters::Cpu{.id = cpu.id});
+    known->net_rx_runs += cpu.net_rx_runs;
+    known->ksoftirqd_runs += cpu.ksoftirqd_runs;
+    known->packets += cpu.packets;
+    known->time_squeezed += cpu.time_squeezed;
+    known->backlog_dropped += cpu.backlog_dropped;
 }
 
 WatchTotals WatchTotals::of(Summary summary) {

@@ -56,6 +56,13 @@ public:
     [[nodiscard]] std::chrono::system_clock::time_point begun() const { return begun_; }
     [[nodiscard]] Nanoseconds duration_ns() const { return duration_ns_; }
     [[nodiscard]] std::uint64_t windows() const { return windows_; }
+    // Of each target that there was something to tell of: what has come and what was lost, and of all windows the most
+    // that waited and for how long.
+    [[nodiscard]] const std::map<std::string, WatchSockets> &sockets() const { return sockets_; }
+    // What all windows together have counted; not known of a recording whose windows are not.
+    [[nodiscard]] const NodeCounters &node() const { return node_; }
+    // Of the targets that have come.
+    [[nodiscard]] const std::map<std::string, std::vector<WatchedDevice>> &devices() const { return devices_; }
     [[nodiscard]] double mean_overhead() const;
     // As of the last window.
     [[nodiscard]] const WatchConservation &conservation() const { return conservation_; }
@@ -63,9 +70,15 @@ public:
     [[nodiscard]] std::uint64_t slow_suppressed() const { return slow_suppressed_; }
 
 private:
+    void add(const WatchSockets &sockets);
+    void add(const NodeCounters::Cpu &cpu);
+
     std::map<Key, WatchTotal> series_;
     std::map<Key, Stage> stages_;
     std::map<DropKey, std::uint64_t> drops_;
+    std::map<std::string, WatchSockets> sockets_;
+    NodeCounters node_;
+    std::map<std::string, std::vector<WatchedDevice>> devices_;
     std::chrono::system_clock::time_point begun_;
     Nanoseconds duration_ns_ = 0;
     std::uint64_t windows_ = 0;

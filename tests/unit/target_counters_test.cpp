@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The counters are those of a 6.18 in whose namespace a listener with a full queue was asked for three connections, and
-// two sockets with small buffers were sent 20 and 10 datagrams; the expected values are what `nstat -az` said.
+// The counters are those of a 6.18 in whose namespace a listener with a full queue was asked three times for a
+// connection, and two sockets with small buffers were sent 20 and 10 datagrams; the expected values are what `nstat
+// -az` said.
 #include "watch/target_counters.hpp"
 
 #include <filesystem>
@@ -41,7 +42,7 @@ const std::string netstat =
     "TCPDSACKIgnoredDubious TCPMigrateReqSuccess TCPMigrateReqFailure TCPPLBRehash TCPAORequired "
     "TCPAOBad TCPAOKeyNotFound TCPAOGood TCPAODroppedIcmps\n"
     "TcpExt: 0 0 0 0 0 0 0 0 0 0 2 0 0 0 0 0 0 0 0 2 0 0 33 33 0 12 0 0 0 0 0 0 0 0 0 0 0 27 0 0 0 0 0 "
-    "30 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 1 0 0 0 0 0 0 0 0 0 0 "
+    "33 0 0 0 0 0 0 0 0 0 0 0 0 0 3 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 1 0 0 0 0 0 0 0 0 0 0 "
     "0 0 0 0 0 0 0 0 30 6 0 0 0 0 0 0 0 0 0 0 0 0 0 0 12 0 0 0 0 0 0 30 0 0 0 0 0 0 0 0 0 0 0\n"
     "IpExt: InNoRoutes InTruncatedPkts\n"
     "IpExt: 0 0\n";
@@ -51,7 +52,7 @@ const std::string snmp =
     "Tcp: RtoAlgorithm RtoMin RtoMax MaxConn ActiveOpens PassiveOpens AttemptFails EstabResets CurrEstab InSegs "
     "OutSegs "
     "RetransSegs InErrs OutRsts InCsumErrors\n"
-    "Tcp: 1 200 120000 -1 9 6 0 0 10 39 33 6 0 0 0\n"
+    "Tcp: 1 200 120000 -1 9 6 3 0 10 63 33 30 0 0 0\n"
     "Udp: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors InCsumErrors IgnoredMulti MemErrors\n"
     "Udp: 0 0 17 21 17 0 0 0 0\n"
     "UdpLite: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors InCsumErrors IgnoredMulti MemErrors\n"
@@ -61,9 +62,9 @@ const std::string snmp6 = "Ip6InReceives                   \t12\n"
                           "Udp6InCsumErrors                \t0\n";
 
 TEST(TargetCounters, ReadWhatTheKernelCountsForANamespace) {
-    NetCounters expected = {.listen_overflows = 9,
+    NetCounters expected = {.listen_overflows = 33,
                             .buffer_full = 17 + 7,
-                            .retransmitted = 6,
+                            .retransmitted = 30,
                             .sent_segments = 33,
                             .udp_bad_checksums = 0,
                             .tcp_bad_checksums = 0};
@@ -165,7 +166,7 @@ TEST_F(CountersOf, AWindowAreWhatHasGrownInIt) {
     EXPECT_EQ(sockets.listen_overflows + sockets.buffer_full + sockets.retransmitted + sockets.throttled_periods, 0)
         << "all of it was before";
     put("proc/7/net/snmp6", "Udp6RcvbufErrors 11\n");
-    put("proc/7/net/snmp", "Tcp: OutSegs RetransSegs InCsumErrors\nTcp: 133 10 2\nUdp: RcvbufErrors\nUdp: 17\n");
+    put("proc/7/net/snmp", "Tcp: OutSegs RetransSegs InCsumErrors\nTcp: 133 34 2\nUdp: RcvbufErrors\nUdp: 17\n");
     group("/web", "20000 100000", 109, 1'720'000);
     ASSERT_TRUE(counters.add_growth(target_, sockets));
     EXPECT_EQ(sockets.buffer_full, 4);

@@ -150,6 +150,8 @@ TEST_F(UnreadOf, ANamespaceWithoutItsProcessIsNotKnown) {
     EXPECT_FALSE(read_unread(roots(), other, asked));
     other.pid = 0;
     EXPECT_FALSE(read_unread(roots(), other, asked));
+    fs::remove_all(top_ / "7/net"); // it has just ended
+    EXPECT_FALSE(read_unread(roots(), target_, asked));
 }
 
 } // namespace

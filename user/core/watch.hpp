@@ -161,7 +161,7 @@ struct WatchSockets {
     // In this window, by its control group:
     std::uint64_t throttled_periods = 0; // of cpu.max, in which its processes had to stop
     Nanoseconds throttled = 0;           // for how long
-    std::string quota;                   // by which setting: "cpu.max 20000 100000 of /pod/web"; empty: not throttled
+    std::string quota = {};              // by which setting: "cpu.max 20000 100000 of /pod/web"; empty: not throttled
 };
 
 struct WatchConservation {

@@ -36,36 +36,30 @@ void WatchTotals::add(const WatchWindow &window) {
             std::get<0>(key) = everybody_else;
         drops_[key] += drop.count;
     }
-    for (const WatchSockets &sockets : window.sockets)
-        add(sockets);
+    add_sockets(window.sockets);
     for (const NodeCounters::Cpu &cpu : window.node.cpus)
-        add(cpu);
+        add_cpu(cpu);
     for (const Target &target : window.arrived)
         if (devices_.size() < most_series || devices_.contains(target.name))
             devices_[target.name] = target.devices;
 }
 
-void WatchTotals::add(const WatchSockets &sockets) {
-    bool has_place = sockets_.size() < most_series || sockets_.contains(sockets.target);
-    const std::string &name = has_place ? sockets.target : everybody_else;
-    WatchSockets &total = sockets_[name];
-    total.target = name;
-    total.delivered += sockets.delivered;
-    total.read += sockets.read;
-    total.waiting = std::max(total.waiting, sockets.waiting);
-    total.oldest = std::max(total.oldest, sockets.oldest);
-    total.listen_overflows += sockets.listen_overflows;
-    total.buffer_full += sockets.buffer_full;
-    total.retransmitted += sockets.retransmitted;
-    total.sent_segments += sockets.sent_segments;
-    total.bad_checksums += sockets.bad_checksums;
-    total.throttled_periods += sockets.throttled_periods;
-    total.throttled += sockets.throttled;
-    if (!sockets.quota.empty())
-        total.quota = sockets.quota;
+void WatchTotals::add_sockets(const std::vector<WatchSockets> &sockets) {
+    // What waited at the end of the window before need not wait any more.
+    for (auto &[target, total] : sockets_) {
+        total.waiting = 0;
+        total.oldest = 0;
+    }
+    for (const WatchSockets &one : sockets) {
+        bool has_place = sockets_.size() < most_series || sockets_.contains(one.target);
+        const std::string &target = has_place ? one.target : everybody_else;
+        WatchSockets &total = sockets_[target];
+        total.target = target;
+        add_up(total, one);
+    }
 }
 
-void WatchTotals::add(const NodeCounters::Cpu &cpu) {
+void WatchTotals::add_cpu(const NodeCounters::Cpu &cpu) {
     auto known = std::find_if(node_.cpus.begin(), node_.cpus.end(),
                               [&](const NodeCounters::Cpu &each) { return each.id == cpu.id; });
     if (known == node_.cpus.end())
@@ -90,6 +84,22 @@ WatchTotals WatchTotals::of(Summary summary) {
     totals.series_dropped_ = summary.series_dropped;
     totals.slow_suppressed_ = summary.slow_suppressed;
     return totals;
+}
+
+void add_up(WatchSockets &all, const WatchSockets &more) {
+    all.delivered += more.delivered;
+    all.read += more.read;
+    all.waiting += more.waiting;
+    all.oldest = std::max(all.oldest, more.oldest);
+    all.listen_overflows += more.listen_overflows;
+    all.buffer_full += more.buffer_full;
+    all.retransmitted += more.retransmitted;
+    all.sent_segments += more.sent_segments;
+    all.bad_checksums += more.bad_checksums;
+    all.throttled_periods += more.throttled_periods;
+    all.throttled += more.throttled;
+    if (!more.quota.empty())
+        all.quota = more.quota;
 }
 
 double WatchTotals::mean_overhead() const {

@@ -27,6 +27,9 @@ struct CommandInLab {
     std::string peer_command; // in the peer; empty: none
 };
 
+// Of several targets or windows; the oldest is that of all.
+void add_up(WatchSockets &all, const WatchSockets &more);
+
 class WatchTotals {
 public:
     // Target, direction, from, to.
@@ -56,8 +59,7 @@ public:
     [[nodiscard]] std::chrono::system_clock::time_point begun() const { return begun_; }
     [[nodiscard]] Nanoseconds duration_ns() const { return duration_ns_; }
     [[nodiscard]] std::uint64_t windows() const { return windows_; }
-    // Of each target that there was something to tell of: what has come and what was lost, and of all windows the most
-    // that waited and for how long.
+    // By target; what waits, as of the last window.
     [[nodiscard]] const std::map<std::string, WatchSockets> &sockets() const { return sockets_; }
     // What all windows together have counted; not known of a recording whose windows are not.
     [[nodiscard]] const NodeCounters &node() const { return node_; }
@@ -70,8 +72,8 @@ public:
     [[nodiscard]] std::uint64_t slow_suppressed() const { return slow_suppressed_; }
 
 private:
-    void add(const WatchSockets &sockets);
-    void add(const NodeCounters::Cpu &cpu);
+    void add_sockets(const std::vector<WatchSockets> &sockets);
+    void add_cpu(const NodeCounters::Cpu &cpu);
 
     std::map<Key, WatchTotal> series_;
     std::map<Key, Stage> stages_;

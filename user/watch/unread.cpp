@@ -100,6 +100,7 @@ std::optional<std::vector<std::optional<std::uint64_t>>> read_unread(const Roots
         return std::nullopt;
     std::vector<SocketLine> sockets;
     std::vector<std::uint8_t> cut; // protocols
+    bool is_there = false;
     for (const Table &table : tables) {
         if (std::none_of(asked.begin(), asked.end(),
                          [&](const SocketPorts &ports) { return ports.protocol == table.protocol; }))
@@ -107,11 +108,14 @@ std::optional<std::vector<std::optional<std::uint64_t>>> read_unread(const Roots
         std::optional<ProcText> text = read_proc_file(process / "net" / table.name, most_bytes);
         if (!text)
             continue; // without IPv6
+        is_there = true;
         if (!text->complete)
             cut.push_back(table.protocol);
         std::vector<SocketLine> more = parse_sockets(text->text, table.protocol);
         sockets.insert(sockets.end(), more.begin(), more.end());
     }
+    if (!is_there && !asked.empty())
+        return std::nullopt;
     std::vector<std::uint64_t> bytes = unread_bytes(sockets, asked);
     std::vector<std::optional<std::uint64_t>> all;
     for (std::size_t i = 0; i < asked.size(); ++i) {

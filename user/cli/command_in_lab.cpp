@@ -4,6 +4,7 @@
 #include "cli/live.hpp"
 #include "cli/publish.hpp"
 #include "cli/terminal.hpp"
+#include "core/advice.hpp"
 #include "core/watch_history.hpp"
 #include "lab/lab.hpp"
 #include "lab/ownership.hpp"
@@ -174,7 +175,7 @@ private:
             return tl::unexpected(window.error());
         totals_.add(*window);
         if (!command_.output.html.empty())
-            history_.add(*window, advise(*window));
+            history_.add(*window, advise(*window, totals_));
         return {};
     }
 

@@ -145,7 +145,7 @@ struct WatchUnseen {
 
 // The sockets of a target: what has come to them, and what has become of it.
 struct WatchSockets {
-    std::string target;
+    std::string target; // empty: the host itself
     // In this window, of the packets that are followed:
     std::uint64_t delivered = 0; // packets with data that a socket has taken
     std::uint64_t read = 0;      // reads that ended a socket's wait for its application
@@ -156,9 +156,12 @@ struct WatchSockets {
     std::uint64_t listen_overflows = 0; // connections refused, because a listener's queue was full
     std::uint64_t buffer_full = 0;      // packets refused, because a socket's buffer was full
     std::uint64_t retransmitted = 0;    // segments that its TCP has sent again
+    std::uint64_t sent_segments = 0;    // without those that were only sent again; 0: not known
+    std::uint64_t bad_checksums = 0;    // packets refused, because their UDP or TCP checksum was wrong
     // In this window, by its control group:
     std::uint64_t throttled_periods = 0; // of cpu.max, in which its processes had to stop
     Nanoseconds throttled = 0;           // for how long
+    std::string quota = {};              // by which setting: "cpu.max 20000 100000 of /pod/web"; empty: not throttled
 };
 
 struct WatchConservation {

@@ -40,6 +40,11 @@ void WatchTotals::add(const WatchWindow &window) {
     }
     add_unseen(window.unseen);
     add_sockets(window.sockets);
+    for (const NodeCounters::Cpu &cpu : window.node.cpus)
+        add_cpu(cpu);
+    for (const Target &target : window.arrived)
+        if (devices_.size() < most_series || devices_.contains(target.name))
+            devices_[target.name] = target.devices;
 }
 
 void WatchTotals::add_unseen(const std::vector<WatchUnseen> &unseen) {
@@ -69,6 +74,18 @@ void WatchTotals::add_sockets(const std::vector<WatchSockets> &sockets) {
     }
 }
 
+void WatchTotals::add_cpu(const NodeCounters::Cpu &cpu) {
+    auto known = std::find_if(node_.cpus.begin(), node_.cpus.end(),
+                              [&](const NodeCounters::Cpu &each) { return each.id == cpu.id; });
+    if (known == node_.cpus.end())
+        known = node_.cpus.insert(known, NodeCounters::Cpu{.id = cpu.id});
+    known->net_rx_runs += cpu.net_rx_runs;
+    known->ksoftirqd_runs += cpu.ksoftirqd_runs;
+    known->packets += cpu.packets;
+    known->time_squeezed += cpu.time_squeezed;
+    known->backlog_dropped += cpu.backlog_dropped;
+}
+
 WatchTotals WatchTotals::of(Summary summary) {
     WatchTotals totals;
     totals.series_ = std::move(summary.series);
@@ -94,8 +111,12 @@ void add_up(WatchSockets &all, const WatchSockets &more) {
     all.listen_overflows += more.listen_overflows;
     all.buffer_full += more.buffer_full;
     all.retransmitted += more.retransmitted;
+    all.sent_segments += more.sent_segments;
+    all.bad_checksums += more.bad_checksums;
     all.throttled_periods += more.throttled_periods;
     all.throttled += more.throttled;
+    if (!more.quota.empty())
+        all.quota = more.quota;
 }
 
 double WatchTotals::mean_overhead() const {

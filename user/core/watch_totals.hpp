@@ -75,6 +75,10 @@ public:
     [[nodiscard]] std::uint64_t windows() const { return windows_; }
     // In which tracing took more than --max-overhead allows.
     [[nodiscard]] std::uint64_t windows_over_budget() const { return windows_over_budget_; }
+    // What all windows together have counted; not known of a recording whose windows are not.
+    [[nodiscard]] const NodeCounters &node() const { return node_; }
+    // Of the targets that have come.
+    [[nodiscard]] const std::map<std::string, std::vector<WatchedDevice>> &devices() const { return devices_; }
     [[nodiscard]] double mean_overhead() const;
     // As of the last window.
     [[nodiscard]] const WatchConservation &conservation() const { return conservation_; }
@@ -84,11 +88,14 @@ public:
 private:
     void add_unseen(const std::vector<WatchUnseen> &unseen);
     void add_sockets(const std::vector<WatchSockets> &sockets);
+    void add_cpu(const NodeCounters::Cpu &cpu);
 
     std::map<Key, WatchTotal> series_;
     std::map<DropKey, std::uint64_t> drops_;
     std::map<UnseenKey, UnseenTotal> unseen_;
     std::map<std::string, WatchSockets> sockets_;
+    NodeCounters node_;
+    std::map<std::string, std::vector<WatchedDevice>> devices_;
     std::chrono::system_clock::time_point begun_;
     Nanoseconds duration_ns_ = 0;
     std::uint64_t windows_ = 0;

@@ -4,6 +4,7 @@
 #include "cli/live.hpp"
 #include "cli/publish.hpp"
 #include "cli/terminal.hpp"
+#include "core/advice.hpp"
 #include "core/watch_history.hpp"
 #include "privileges/privileges.hpp"
 #include "report/watch_json.hpp"
@@ -62,7 +63,7 @@ public:
             windows_.pop_front();
         totals_.add(window);
         std::vector<WatchWindow> recent(windows_.begin(), windows_.end());
-        std::vector<Advice> advice = advise(window);
+        std::vector<Advice> advice = advise(window, totals_);
         if (files_.has_page()) {
             moments_.add(window);
             history_.add(window, advice);
@@ -101,7 +102,7 @@ public:
         if (live_)
             live_.reset(); // gives the terminal back
         Environment environment = read_environment();
-        WatchReport report{totals_, ended, environment, moments_.moments(), {}};
+        WatchReport report{totals_, ended, environment, moments_.moments(), {}, {}, advise(totals_)};
         std::string line = to_json(report).dump();
         Result<void> kept = record(line);
         Result<void> written = files_.write({[&] { return to_json(report); },

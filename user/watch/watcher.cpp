@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "watch/watcher.hpp"
 
+#include "core/drops.hpp"
 #include "hooks/features.hpp"
+#include "hooks/programs.hpp"
 #include "privileges/privileges.hpp"
 
 #include <algorithm>
+#include <array>
 #include <fmt/format.h>
 #include <malloc.h>
 
@@ -13,6 +16,18 @@ namespace vethtrace {
 namespace {
 
 constexpr std::uint32_t reported_at_most = 20; // packets beyond --slower-than, on each CPU and window
+
+// As the programs have them, by the number that this kernel gives a reason.
+std::array<std::uint8_t, layout::DROP_REASONS> harmless_reasons(const std::vector<std::string> &names) {
+    std::array<std::uint8_t, layout::DROP_REASONS> all = {};
+    for (std::size_t reason = 0; reason <= layout::DROP_UNNAMED; ++reason) {
+        HarmlessWhen when = harmless_when(drop_reason_name(names, reason));
+        all.at(reason) = static_cast<std::uint8_t>((when.without_payload ? watch_layout::HARMLESS_WITHOUT_PAYLOAD : 0) |
+                                                   (when.always_tcp ? watch_layout::HARMLESS_TCP : 0) |
+                                                   (when.icmp ? watch_layout::HARMLESS_ICMP : 0));
+    }
+    return all;
+}
 
 Result<std::unique_ptr<WatchEngine>> load_engine(const WatchOptions &options) {
     Result<Features> features = Features::read();
@@ -26,7 +41,8 @@ Result<std::unique_ptr<WatchEngine>> load_engine(const WatchOptions &options) {
                               .sample = options.sample,
                               .series = options.series,
                               .slower_than = 0,
-                              .reported_at_most = reported_at_most};
+                              .reported_at_most = reported_at_most,
+                              .harmless = harmless_reasons(features->drop_reasons())};
     if (options.slower_than)
         engine.slower_than = static_cast<std::uint64_t>(options.slower_than->count());
     return WatchEngine::load(engine, choices, features->drop_reasons());

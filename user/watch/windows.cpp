@@ -2,6 +2,7 @@
 #include "watch/windows.hpp"
 
 #include "core/printable.hpp"
+#include "watch/unread.hpp"
 
 #include <algorithm>
 #include <arpa/inet.h>
@@ -176,22 +177,81 @@ void Windows::add_sockets(WatchWindow &into) {
                                               .bytes_seen = now.delivered_bytes - before.delivered_bytes});
         before = now;
     }
-    std::uint64_t now = engine_.now();
+    add_unread(all);
+    add_counters(all);
+    for (auto &[number, sockets] : all) {
+        const Target *target = registry_.target(number);
+        if (target == nullptr)
+            continue;
+        sockets.target = target->name;
+        for (const WatchSeries &series : into.series)
+            if (series.stage == Stage::wakeup && series.target == target->name)
+                sockets.read += series.time.count();
+        into.sockets.push_back(std::move(sockets));
+    }
+}
+
+// What waits to be read. A wait that is long is held against the kernel's own tables: nothing tells the programs that a
+// socket of UDP is closed, or that its data were taken by splice().
+void Windows::add_unread(std::map<std::uint32_t, WatchSockets> &all) const {
+    constexpr Nanoseconds long_wait = 1'000'000'000;
+    struct Waiting {
+        std::vector<SocketPorts> ports;
+        std::vector<Nanoseconds> ages;
+    };
+    std::map<std::uint32_t, Waiting> long_ones;
+    auto add = [&](std::uint32_t number, Nanoseconds age) {
+        WatchSockets &sockets = all[number];
+        ++sockets.waiting;
+        sockets.oldest = std::max(sockets.oldest, age);
+    };
+    std::uint64_t now = WatchEngine::now();
     for (const unread &socket : engine_.unread()) {
         if (registry_.target(socket.target) == nullptr)
             continue;
-        WatchSockets &sockets = all[socket.target];
-        ++sockets.waiting;
-        sockets.oldest = std::max(sockets.oldest, now - std::min<std::uint64_t>(now, socket.since));
-    }
-    for (auto &[number, sockets] : all)
-        if (const Target *target = registry_.target(number)) {
-            sockets.target = target->name;
-            for (const WatchSeries &series : into.series)
-                if (series.stage == Stage::wakeup && series.target == target->name)
-                    sockets.read += series.time.count();
-            into.sockets.push_back(std::move(sockets));
+        Nanoseconds age = now - std::min<std::uint64_t>(now, socket.since);
+        if (age < long_wait) {
+            add(socket.target, age);
+            continue;
         }
+        Waiting &waiting = long_ones[socket.target];
+        waiting.ports.push_back({socket.protocol, socket.port, socket.peer_port});
+        waiting.ages.push_back(age);
+    }
+    for (const auto &[number, waiting] : long_ones) {
+        auto bytes = read_unread({}, *registry_.target(number), waiting.ports);
+        for (std::size_t i = 0; i < waiting.ages.size(); ++i)
+            if (!bytes || !(*bytes)[i] || *(*bytes)[i] != 0)
+                add(number, waiting.ages[i]);
+    }
+}
+
+// What the kernel counts for their namespaces and control groups: of a few targets in each window, by turns, since
+// reading takes some 0.1 ms each. What has grown is told when it is read.
+void Windows::add_counters(std::map<std::uint32_t, WatchSockets> &all) {
+    constexpr std::size_t at_a_time = 32;
+    std::map<std::uint32_t, std::uint32_t> books = registry_.books();
+    std::vector<std::uint32_t> numbers;
+    for (const auto &[number, index] : books)
+        numbers.push_back(number);
+    if (numbers.empty())
+        return;
+    for (std::size_t i = 0; i < std::min(at_a_time, numbers.size()); ++i) {
+        std::uint32_t number = numbers[next_counted_++ % numbers.size()];
+        WatchSockets grown;
+        if (!counters_.add_growth(*registry_.target(number), grown))
+            continue;
+        if (grown.listen_overflows + grown.buffer_full + grown.retransmitted + grown.bad_checksums +
+                grown.throttled_periods !=
+            0)
+            all[number];
+        if (auto known = all.find(number); known != all.end()) {
+            grown.delivered = known->second.delivered;
+            grown.waiting = known->second.waiting;
+            grown.oldest = known->second.oldest;
+            known->second = grown;
+        }
+    }
 }
 
 // Stages that a target's links and sockets promise, as far as it had packets.

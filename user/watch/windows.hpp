@@ -8,6 +8,7 @@
 #include "watch/registry.hpp"
 #include "watch/seen_stages.hpp"
 #include "watch/series_counts.hpp"
+#include "watch/target_counters.hpp"
 
 #include <cstdint>
 #include <map>
@@ -43,6 +44,8 @@ private:
     void add_slowest(std::uint64_t window, std::size_t most, WatchWindow &into);
     void add_books(WatchWindow &into);
     void add_sockets(WatchWindow &into);
+    void add_unread(std::map<std::uint32_t, WatchSockets> &all) const;
+    void add_counters(std::map<std::uint32_t, WatchSockets> &all);
     void add_unseen(WatchWindow &into, bool is_last);
     void forget_gone();
 
@@ -53,6 +56,8 @@ private:
     std::vector<WatchEngine::Tallies> tallies_before_;
     std::map<std::uint32_t, watch_layout::target_books> books_before_; // by the target's number
     SeenStages seen_;
+    TargetCounters counters_;
+    std::size_t next_counted_ = 0; // of the targets, by turns
 };
 
 } // namespace vethtrace

@@ -53,7 +53,7 @@ bool take_suffix(std::string_view &text, std::string_view suffix) {
 }
 
 // As systemd writes a name in one of a unit's: "web\x2d1" is web-1.
-std::string unescaped(std::string_view text) {
+std::string name_in_unit(std::string_view text) {
     std::string plain;
     while (!text.empty()) {
         constexpr std::size_t digits = 2;
@@ -73,10 +73,10 @@ std::string unescaped(std::string_view text) {
 // Of systemd's machines and of LXC, which have names and no identifiers.
 ContainerId machine_of_step(std::string_view step, std::string_view directory) {
     if (take_prefix(step, "systemd-nspawn@") && take_suffix(step, ".service"))
-        return {unescaped(step), "systemd-nspawn"};
+        return {name_in_unit(step), "systemd-nspawn"};
     if (directory == "machine.slice" && take_prefix(step, "machine-") && take_suffix(step, ".scope"))
         return step.starts_with("qemu") ? ContainerId() // a virtual machine
-                                        : ContainerId{unescaped(step), "systemd-nspawn"};
+                                        : ContainerId{name_in_unit(step), "systemd-nspawn"};
     if (take_prefix(step, "lxc.payload.") || directory == "lxc.payload" || directory == "lxc")
         return {std::string(step), "lxc"};
     return {};

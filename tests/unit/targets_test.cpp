@@ -45,7 +45,9 @@ public:
     }
     void remove(const fs::path &name) { fs::remove_all(top_ / name); }
 
-    [[nodiscard]] Roots roots() const { return {top_ / "proc", top_ / "run", top_ / "var/lib", true}; }
+    [[nodiscard]] Roots roots() const {
+        return {top_ / "proc", top_ / "run", top_ / "var/lib", true, top_ / "etc", top_};
+    }
     [[nodiscard]] fs::path path(const fs::path &name) const { return top_ / name; }
     [[nodiscard]] std::uint32_t inode(pid_t pid) const {
         return namespace_inode(roots(), top_ / fmt::format("proc/{}/ns/net", pid));
@@ -95,6 +97,16 @@ TEST(ControlGroups, TellAContainerAndItsRuntime) {
         {"0::/machine.slice/libpod-" + a + ".scope/container\n", {a, "podman"}},
         {"0::/docker/" + a + "/kubepods/pod3/cri-containerd-" + id_of('b') + ".scope", {id_of('b'), "containerd"}},
         {"0::/user.slice/user-1000.slice/session-2.scope\n", {"", ""}},
+        {"0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" + a + ".scope/container\n",
+         {a, "podman", 1000}},
+        {"0::/system.slice/nerdctl-" + a + ".scope\n", {a, "containerd"}},
+        {"0::/machine.slice/systemd-nspawn@web\\x2d1.service/payload/init.scope\n", {"web-1", "systemd-nspawn"}},
+        {"0::/machine.slice/machine-db.scope/payload\n", {"db", "systemd-nspawn"}},
+        {"0::/machine.slice/machine-qemu\\x2d1\\x2dvm.scope\n", {"", ""}},
+        {"0::/lxc.payload.mail/system.slice/ssh.service\n", {"mail", "lxc"}},
+        {"4:cpu:/lxc/mail/init.scope\n", {"mail", "lxc"}},
+        {"0::/lxc.monitor.mail\n", {"", ""}}, // outside, on behalf of it
+        {"0::/lxc.payload.mail/docker/" + a + "\n", {a, "docker"}},
         {"0::/system.slice/docker-" + a.substr(1) + ".scope\n", {"", ""}}, // one digit short
         {"0::/\n", {"", ""}},
         {"", {"", ""}},
@@ -123,6 +135,131 @@ TEST(Targets, HaveTheNamesThatTheirRuntimesGaveThem) {
               (Names{"blue netns  ", "db container podman ", "dddddddddddd container docker ", "pid 50 process  ",
                      "shop/api-7f container cri-o shop/api-7f", "started-by-hand container crun ",
                      "web-1 container docker "}));
+}
+
+// The name of the only target, asked for all.
+std::string only_name(const Tree &tree) {
+    Names names = found_in(tree, everything());
+    return names.size() == 1 ? names.front() : fmt::format("{} targets", names.size());
+}
+
+TEST(Targets, HaveTheirNamesWhereverTheRuntimeKeepsThem) {
+    const std::string a = id_of('a');
+    const std::string docker = "var/lib/docker/containers/" + a + "/config.v2.json";
+    const std::string web = R"({"Name": "/web"})";
+    const std::string stored = R"([{"names": 3}, {"id": ")" + a + R"(", "names": ["web"]}])";
+    const std::string annotated = R"({"annotations": {"nerdctl/name": "web", "nerdctl/namespace": "default"}})";
+    const std::string rootless = "0::/user.slice/user-1000.slice/user@1000.service/user.slice/";
+    const std::string passwd = "root:x:0:0:root:/root:/bin/sh\nada:x:1000:1000:Ada:/home/ada:/bin/sh\n";
+    struct Case {
+        std::string cgroup;
+        std::vector<std::pair<std::string, std::string>> files;
+        std::string runtime;
+    };
+    const std::vector<Case> cases = {
+        {"0::/docker/" + a,
+         {{"etc/docker/daemon.json", R"({"data-root": "/big/disk"})"},
+          {"big/disk/containers/" + a + "/config.v2.json", web}},
+         "docker"},
+        {"0::/docker/" + a,
+         {{"proc/77/comm", "dockerd\n"},
+          {"proc/77/cmdline", std::string("dockerd\0--data-root\0/other\0", 28)},
+          {"other/containers/" + a + "/config.v2.json", web}},
+         "docker"},
+        // Docker in a container: its files are where its daemon sees them.
+        {"0::/docker/" + id_of('b') + "/docker/" + a,
+         {{"proc/77/comm", "dockerd\n"}, {"proc/77/root/" + docker, web}},
+         "docker"},
+        {rootless + "docker-" + a + ".scope",
+         {{"etc/passwd", passwd}, {"home/ada/.local/share/docker/containers/" + a + "/config.v2.json", web}},
+         "docker"},
+        {"0::/libpod-" + a + ".scope",
+         {{"etc/containers/storage.conf", "[storage]\ngraphroot = \"/pool\"\n"},
+          {"pool/overlay-containers/containers.json", stored}},
+         "podman"},
+        {"0::/libpod-" + a + ".scope",
+         {{"var/lib/containers/storage/vfs-containers/volatile-containers.json", stored}},
+         "podman"},
+        {rootless + "libpod-" + a + ".scope",
+         {{"etc/passwd", passwd},
+          {"home/ada/.local/share/containers/storage/overlay-containers/containers.json", stored}},
+         "podman"},
+        {rootless + "libpod-" + a + ".scope",
+         {{"etc/passwd", passwd},
+          {"home/ada/.config/containers/storage.conf", "rootless_storage_path = '$HOME/pool/$UID'"},
+          {"home/ada/pool/1000/overlay-containers/containers.json", stored}},
+         "podman"},
+        {"0::/kubepods/pod1/cri-containerd-" + a + ".scope",
+         {{"run/k3s/containerd/io.containerd.runtime.v2.task/k8s.io/" + a + "/config.json",
+           R"({"annotations": {"io.kubernetes.cri.container-name": "web"}})"}},
+         "containerd"},
+        {"0::/default/" + a,
+         {{"run/containerd/io.containerd.runtime.v2.task/default/" + a + "/config.json", annotated}},
+         "containerd"},
+        {"0::/default/" + a, {{"var/lib/nerdctl/1935db59/names/default/web", a}}, "containerd"},
+        // The only trace of a rootless container that may make no control group.
+        {"0::/",
+         {{"run/user/1000/crun/" + a + "/status", R"({"pid": 10})"},
+          {"etc/passwd", passwd},
+          {"home/ada/.local/share/containers/storage/overlay-containers/containers.json", stored}},
+         "podman"},
+    };
+    for (const Case &one : cases) {
+        Tree tree;
+        tree.process(10, one.cgroup + "\n");
+        for (const auto &[file, text] : one.files)
+            tree.put(file, text);
+        EXPECT_EQ(only_name(tree), "web container " + one.runtime + " ") << one.files.back().first;
+    }
+}
+
+TEST(Targets, OfMachinesAndLxcHaveTheNamesOfTheirControlGroups) {
+    Tree tree;
+    tree.process(10, "0::/machine.slice/systemd-nspawn@web\\x2d1.service/payload\n");
+    tree.process(20, "0::/lxc.payload.mail/init.scope\n");
+    EXPECT_EQ(found_in(tree, everything()), (Names{"mail container lxc ", "web-1 container systemd-nspawn "}));
+    Selection selection;
+    selection.containers = {"mail"};
+    EXPECT_EQ(found_in(tree, selection), Names{"mail container lxc "});
+}
+
+// A number is a container's identifier only if there is one.
+TEST(Targets, ThatWereAskedForByAProcessAsAContainerAreToldSo) {
+    Tree tree;
+    tree.process(10, "0::/docker/" + id_of('a') + "\n");
+    tree.put("var/lib/docker/containers/" + id_of('a') + "/config.v2.json", R"({"Name": "/db"})");
+    auto asked = [&](const char *word) {
+        Selection selection;
+        selection.containers = {word};
+        return found_in(tree, selection).front();
+    };
+    EXPECT_NE(asked("1").find("host's own namespace"), std::string::npos) << asked("1");
+    EXPECT_EQ(asked("1").find("did you mean"), std::string::npos) << asked("1");
+    EXPECT_NE(asked("10").find("--pid 10 watches its network namespace"), std::string::npos) << asked("10");
+    EXPECT_NE(asked("11").find("fits nothing that is here"), std::string::npos) << asked("11");
+    EXPECT_NE(asked("nothing-like-it").find("--pid PID"), std::string::npos) << asked("nothing-like-it");
+}
+
+TEST(Targets, NeedAProcFileSystem) {
+    Tree tree;
+    tree.remove("proc");
+    std::string error = found_in(tree, everything()).front();
+    EXPECT_NE(error.find(tree.path("proc/self/ns/net").string() + ": cannot be read"), std::string::npos) << error;
+}
+
+// What is no namespace cannot be entered.
+TEST(Targets, ThatCannotBeLookedIntoAreNamedOnce) {
+    Tree tree;
+    tree.process(10, "0::/\n");
+    tree.process(20, "0::/\n");
+    TargetFinder finder(everything(), tree.roots());
+    Result<Found> found = finder.find();
+    ASSERT_TRUE(found);
+    ASSERT_EQ(found->notes.size(), 2);
+    EXPECT_NE((found->notes[0] + found->notes[1]).find("proc/20/ns/net cannot be looked into"), std::string::npos);
+    EXPECT_EQ(found->targets.size(), 2);
+    found = finder.find();
+    EXPECT_TRUE(found && found->notes.empty());
 }
 
 TEST(Targets, OfAPodAreOneUnderItsName) {
@@ -252,6 +389,7 @@ TEST(Targets, SurviveFilesThatAreNotWhatTheyShouldBe) {
 TEST(NearMatches, AreNamesThatContainTheWordOrAreTwoLettersOff) {
     EXPECT_EQ(near_matches("web", {"database", "web-1", "wbe", "webs", "w"}), (Names{"webs", "w", "wbe", "web-1"}));
     EXPECT_EQ(near_matches("nothing", {"like", "it"}), Names{});
+    EXPECT_EQ(near_matches("1", {"db", "a", "v1"}), Names{"v1"}) << "a word of one letter is near to what contains it";
     EXPECT_EQ(near_matches("a", Names(9, "ab")), Names{"ab"});
 }
 

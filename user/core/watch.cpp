@@ -27,39 +27,84 @@ Stage qdisc_stage(role role) {
         return Stage::uplink_qdisc;
     case ROLE_BRIDGE:
         return Stage::bridge;
+    case ROLE_HOST2:
+    case ROLE_PEER:
+        return Stage::peer_qdisc;
     default:
         return Stage::qdisc;
     }
+}
+
+// A packet that was received is handed to another device. What is routed out of a bridge or into one passes the
+// bridge's own device; so what comes straight from a target's port or goes straight to it has only crossed the bridge.
+Stage stage_of_forwarding(role from, role to, bool bridged) {
+    if (to == ROLE_IFB) // by tc, from a device's ingress
+        return Stage::host_forward;
+    bool between_ports = from == ROLE_HOST || (to == ROLE_HOST && from != ROLE_BRIDGE);
+    return bridged && between_ports ? Stage::bridge : Stage::host_forward;
+}
+
+Stage stage_to_queue(Station from, Station to, bool bridged) {
+    if (point_of(from) == POINT_RECEIVE)
+        return stage_of_forwarding(role_of(from), role_of(to), bridged);
+    if (point_of(from) != POINT_XMIT)
+        return Stage::unforeseen;
+    switch (role_of(from)) { // a device on top of another
+    case ROLE_BRIDGE:
+        return Stage::bridge;
+    case ROLE_TUNNEL:
+        return Stage::encap;
+    case ROLE_IFB: // its tasklet gives back what was redirected from an egress
+        return Stage::backlog;
+    default: // macvlan, ipvlan, vlan, bond
+        return Stage::device_xmit;
+    }
+}
+
+// What comes in through a tunnel was received before, in another packet. Only a tunnel gives to GRO what was received.
+bool is_unpacked(Station from, Station to) {
+    point before = point_of(from);
+    if (before != POINT_NETIF_RX && before != POINT_GRO && before != POINT_RECEIVE)
+        return false;
+    bool by_role = role_of(to) == ROLE_TUNNEL && role_of(from) != ROLE_TUNNEL;
+    return by_role || (before == POINT_RECEIVE && point_of(to) == POINT_GRO);
 }
 
 Stage stage_to_device(Station from, Station to, bool bridged) {
     point before = point_of(from);
     switch (point_of(to)) {
     case POINT_QUEUE:
-        if (before == POINT_XMIT) // a device on top of another: macvlan and ipvlan, or a bridge and its port
-            return role_of(from) == ROLE_BRIDGE ? Stage::bridge : Stage::device_xmit;
-        if (before == POINT_RECEIVE)
-            return bridged && role_of(from) == ROLE_HOST ? Stage::bridge : Stage::host_forward;
-        break;
+        return stage_to_queue(from, to, bridged);
     case POINT_XMIT:
         if (before == POINT_QUEUE && role_of(from) == role_of(to))
             return qdisc_stage(role_of(to));
         break;
     case POINT_NETIF_RX:
+        if (is_unpacked(from, to))
+            return Stage::decap;
         if (before == POINT_XMIT)
-            return Stage::device_xmit;
+            return role_of(from) == ROLE_TUNNEL ? Stage::encap : Stage::device_xmit;
+        // A port of Open vSwitch that is a device of its own: the bridge's, or one in a container.
+        if (before == POINT_RECEIVE && (role_of(to) == ROLE_BRIDGE || (bridged && role_of(to) == ROLE_CONTAINER)))
+            return Stage::bridge;
         break;
     case POINT_GRO:
+        if (is_unpacked(from, to))
+            return Stage::decap;
         if (before == POINT_XMIT)
             return Stage::backlog;
         break;
     case POINT_RECEIVE:
+        if (is_unpacked(from, to))
+            return Stage::decap;
         if (before == POINT_NETIF_RX)
             return Stage::backlog;
         if (before == POINT_GRO)
             return Stage::gro;
         if (before == POINT_RECEIVE && role_of(to) == ROLE_BRIDGE)
             return Stage::bridge;
+        if (before == POINT_XMIT && role_of(from) == ROLE_IFB) // its tasklet gives it back
+            return Stage::backlog;
         break;
     case POINTS:
         break;

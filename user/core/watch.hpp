@@ -8,7 +8,9 @@
 #include "core/stations.hpp"
 #include "core/ways.hpp"
 
+#include <array>
 #include <chrono>
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -51,6 +53,14 @@ struct UnseenStage {
     friend bool operator==(const UnseenStage &, const UnseenStage &) = default;
 };
 
+// In network byte order.
+struct IpAddress {
+    std::uint8_t family = 4;                 // 4 or 6
+    std::array<std::uint8_t, 16> bytes = {}; // of 4 the first four; the rest is 0
+
+    friend auto operator<=>(const IpAddress &, const IpAddress &) = default;
+};
+
 // A network namespace, as seen from outside, with the name under which people know it.
 struct Target {
     TargetKind kind = TargetKind::netns;
@@ -63,6 +73,7 @@ struct Target {
     std::optional<Mode> mode;           // how it is connected; null: by nothing that is known here
     std::vector<WatchedDevice> devices; // its own and the host's ends of them
     std::vector<UnseenStage> unseen;    // by the kind of its links, whatever passes there
+    std::vector<IpAddress> addresses;   // of its interfaces, without loopback's and those of a link only
 
     friend bool operator==(const Target &, const Target &) = default;
 };

@@ -4,16 +4,20 @@
 #include "core/fd.hpp"
 #include "netns/netns.hpp"
 
+#include <algorithm>
 #include <array>
+#include <cstring>
 #include <fcntl.h>
 #include <linux/net_namespace.h>
 #include <memory>
 #include <net/if.h>
 #include <netlink/netlink.h>
+#include <netlink/route/addr.h>
 #include <netlink/route/link.h>
 #include <netlink/route/link/ipvlan.h>
 #include <netlink/route/nexthop.h>
 #include <netlink/route/route.h>
+#include <set>
 
 namespace vethtrace {
 
@@ -81,6 +85,46 @@ int take_number(nl_msg *message, void *number) {
     return NL_OK;
 }
 
+// Of the interfaces of the calling thread's namespace.
+std::vector<IpAddress> read_addresses() {
+    std::vector<IpAddress> found;
+    Result<Socket> socket = connect();
+    nl_cache *dump = nullptr;
+    if (!socket || rtnl_addr_alloc_cache(socket->get(), &dump) < 0)
+        return found;
+    Cache cache(dump);
+    each_of<rtnl_addr>(cache.get(), [&](rtnl_addr *address) {
+        nl_addr *local = rtnl_addr_get_local(address);
+        int scope = rtnl_addr_get_scope(address);
+        if (local == nullptr || scope == RT_SCOPE_HOST || scope == RT_SCOPE_LINK)
+            return;
+        IpAddress one;
+        one.family = nl_addr_get_family(local) == AF_INET ? 4 : 6;
+        std::memcpy(one.bytes.data(), nl_addr_get_binary_addr(local),
+                    std::min<std::size_t>(nl_addr_get_len(local), one.bytes.size()));
+        found.push_back(one);
+    });
+    std::sort(found.begin(), found.end());
+    return found;
+}
+
+// Which of the others the interfaces' links lead to.
+std::map<int, std::uint32_t> find_namespaces_of_links(const std::vector<Interface> &interfaces,
+                                                      std::span<const NetnsFile> others) {
+    std::set<int> open;
+    for (const Interface &interface : interfaces)
+        if (interface.link_netns != -1)
+            open.insert(interface.link_netns);
+    std::map<int, std::uint32_t> found;
+    for (const NetnsFile &other : others) {
+        if (open.empty())
+            break;
+        if (std::optional<int> number = number_of_namespace(other.path); number && open.erase(*number) != 0)
+            found[*number] = other.inode;
+    }
+    return found;
+}
+
 } // namespace
 
 Result<std::vector<Interface>> read_interfaces() {
@@ -96,10 +140,18 @@ Result<std::vector<Interface>> read_interfaces() {
     return all;
 }
 
-Result<std::vector<Interface>> read_interfaces(const std::filesystem::path &netns) {
+Result<NetnsContents> visit_netns(const std::filesystem::path &netns, std::span<const NetnsFile> others) {
     return open_namespace(netns)
         .and_then([](const Fd &file) { return InNamespace::enter(file.get()); })
-        .and_then([](const InNamespace &) { return read_interfaces(); });
+        .and_then([&](const InNamespace &) -> Result<NetnsContents> {
+            Result<std::vector<Interface>> interfaces = read_interfaces();
+            if (!interfaces)
+                return tl::unexpected(interfaces.error());
+            NetnsContents contents{std::move(*interfaces), read_addresses(), interfaces_with_default_route()};
+            // After the list: it is the list that gives numbers to namespaces which had none.
+            contents.links_lead_to = find_namespaces_of_links(contents.interfaces, others);
+            return contents;
+        });
 }
 
 std::optional<int> number_of_namespace(const std::filesystem::path &netns) {

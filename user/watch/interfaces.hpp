@@ -4,10 +4,13 @@
 #pragma once
 
 #include "core/error.hpp"
+#include "core/watch.hpp"
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,8 +32,24 @@ struct Interface {
 
 // Of the namespace that the calling thread is in.
 [[nodiscard]] Result<std::vector<Interface>> read_interfaces();
-// Of another one, by its file. Needs CAP_SYS_ADMIN.
-[[nodiscard]] Result<std::vector<Interface>> read_interfaces(const std::filesystem::path &netns);
+
+// A namespace by its file.
+struct NetnsFile {
+    std::uint32_t inode = 0;
+    std::filesystem::path path;
+};
+
+// What there is in a namespace.
+struct NetnsContents {
+    std::vector<Interface> interfaces;
+    std::vector<IpAddress> addresses;                // of all of them, without loopback's and those of a link only
+    std::vector<int> routed;                         // interfaces that have a default route
+    std::map<int, std::uint32_t> links_lead_to = {}; // by Interface::link_netns: the inode number of that namespace
+};
+
+// All in one visit. A number of `link_netns` that none of `others` has is left out of `links_lead_to`; they are asked
+// in their order, and no more of them than it takes. Needs CAP_SYS_ADMIN.
+[[nodiscard]] Result<NetnsContents> visit_netns(const std::filesystem::path &netns, std::span<const NetnsFile> others);
 
 // The number by which the calling thread's namespace knows another one; null: it does not know it.
 [[nodiscard]] std::optional<int> number_of_namespace(const std::filesystem::path &netns);

@@ -27,7 +27,9 @@ std::size_t distance(std::string_view from, std::string_view to) {
 } // namespace
 
 std::vector<std::string> near_matches(std::string_view word, std::vector<std::string> names) {
-    constexpr std::size_t far = 2;
+    constexpr std::size_t most_letters = 2;
+    // Something of the word must be left: otherwise every short name would be near a short word.
+    const std::size_t far = std::min(most_letters, word.empty() ? 0 : word.size() - 1);
     constexpr std::size_t most = 5;
     std::erase_if(names, [&](const std::string &name) {
         return name.find(word) == std::string::npos && distance(word, name) > far;

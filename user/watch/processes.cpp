@@ -10,11 +10,13 @@
 #include <fstream>
 #include <linux/magic.h>
 #include <linux/nsfs.h>
+#include <optional>
 #include <sched.h>
 #include <sstream>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 namespace vethtrace {
 
@@ -22,37 +24,85 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_id(std::string_view text) {
-    constexpr std::size_t digits = 64;
-    return text.size() == digits && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
-
 // How the last steps of a control group's path begin, under systemd, and under cgroupfs its directory.
 struct Runtime {
     std::string_view scope;     // "docker-ID.scope"
     std::string_view directory; // "/docker/ID"
     std::string_view name;
 };
-constexpr std::array<Runtime, 4> runtimes = {{
+constexpr std::array<Runtime, 5> runtimes = {{
     {"docker-", "docker", "docker"},
     {"cri-containerd-", "cri-containerd", "containerd"},
     {"crio-", "crio", "cri-o"},
     {"libpod-", "libpod_parent", "podman"},
+    {"nerdctl-", "nerdctl", "containerd"},
 }};
 
+bool take_prefix(std::string_view &text, std::string_view prefix) {
+    if (!text.starts_with(prefix))
+        return false;
+    text.remove_prefix(prefix.size());
+    return true;
+}
+
+bool take_suffix(std::string_view &text, std::string_view suffix) {
+    if (!text.ends_with(suffix))
+        return false;
+    text.remove_suffix(suffix.size());
+    return true;
+}
+
+// As systemd writes a name in one of a unit's: "web\x2d1" is web-1.
+std::string name_in_unit(std::string_view text) {
+    std::string plain;
+    while (!text.empty()) {
+        constexpr std::size_t digits = 2;
+        unsigned byte = 0;
+        if (text.starts_with("\\x") && text.size() >= 2 + digits &&
+            std::from_chars(text.data() + 2, text.data() + 2 + digits, byte, 16).ptr == text.data() + 2 + digits) {
+            plain += static_cast<char>(byte);
+            text.remove_prefix(2 + digits);
+        } else {
+            plain += text.front();
+            text.remove_prefix(1);
+        }
+    }
+    return plain;
+}
+
+// Of systemd's machines and of LXC, which have names and no identifiers.
+ContainerId machine_of_step(std::string_view step, std::string_view directory) {
+    if (take_prefix(step, "systemd-nspawn@") && take_suffix(step, ".service"))
+        return {name_in_unit(step), "systemd-nspawn"};
+    if (directory == "machine.slice" && take_prefix(step, "machine-") && take_suffix(step, ".scope"))
+        return step.starts_with("qemu") ? ContainerId() // a virtual machine
+                                        : ContainerId{name_in_unit(step), "systemd-nspawn"};
+    if (take_prefix(step, "lxc.payload.") || directory == "lxc.payload" || directory == "lxc")
+        return {std::string(step), "lxc"};
+    return {};
+}
+
 ContainerId container_of_step(std::string_view step, std::string_view directory) {
-    constexpr std::string_view scope = ".scope";
-    if (step.ends_with(scope))
-        step.remove_suffix(scope.size());
+    std::string_view unit = step;
+    take_suffix(step, ".scope");
     for (const Runtime &runtime : runtimes)
-        if (step.starts_with(runtime.scope) && is_id(step.substr(runtime.scope.size())))
+        if (step.starts_with(runtime.scope) && is_container_id(step.substr(runtime.scope.size())))
             return {std::string(step.substr(runtime.scope.size())), std::string(runtime.name)};
-    if (!is_id(step))
-        return {};
+    if (!is_container_id(step))
+        return machine_of_step(unit, directory);
     for (const Runtime &runtime : runtimes)
         if (directory == runtime.directory)
             return {std::string(step), std::string(runtime.name)};
     return {std::string(step), ""};
+}
+
+// Of "user-1000.slice".
+std::optional<std::uint32_t> user_of_step(std::string_view step) {
+    std::uint32_t uid = 0;
+    if (!take_prefix(step, "user-") || !take_suffix(step, ".slice"))
+        return std::nullopt;
+    auto [end, error] = std::from_chars(step.data(), step.data() + step.size(), uid);
+    return error == std::errc() && end == step.data() + step.size() ? std::optional(uid) : std::nullopt;
 }
 
 std::string text_of(const fs::path &path) {
@@ -109,9 +159,28 @@ void add_named(const Roots &roots, const std::vector<std::uint32_t> &left_out,
 
 } // namespace
 
+bool is_container_id(std::string_view text) {
+    constexpr std::size_t digits = 64;
+    return text.size() == digits && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 std::string short_id(const std::string &id) {
     constexpr std::size_t digits = 12;
-    return is_id(id) ? id.substr(0, digits) : id;
+    return is_container_id(id) ? id.substr(0, digits) : id;
+}
+
+std::string bounded_text_of(const fs::path &path) {
+    constexpr off_t most = off_t{32} << 20;
+    Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    struct stat status = {};
+    if (!file || fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode) || status.st_size > most)
+        return "";
+    std::string text;
+    std::array<char, 1 << 16> part = {}; // files of /proc do not tell their size
+    ssize_t got = 0;
+    while (text.size() <= static_cast<std::size_t>(most) && (got = read(file.get(), part.data(), part.size())) > 0)
+        text.append(part.data(), static_cast<std::size_t>(got));
+    return text.size() > static_cast<std::size_t>(most) ? "" : text;
 }
 
 bool is_network_namespace(const Roots &roots, const fs::path &path) {
@@ -136,6 +205,7 @@ std::uint32_t namespace_inode(const Roots &roots, const fs::path &path) {
 
 ContainerId container_of_cgroup(std::string_view cgroup) {
     ContainerId found;
+    std::uint32_t uid = 0;
     std::string_view directory;
     while (!cgroup.empty()) {
         std::size_t end = cgroup.find_first_of("/:\n");
@@ -143,9 +213,12 @@ ContainerId container_of_cgroup(std::string_view cgroup) {
         // The deepest wins: containers run in containers.
         if (ContainerId container = container_of_step(step, directory); !container.id.empty())
             found = std::move(container);
+        uid = user_of_step(step).value_or(uid);
         directory = step;
         cgroup.remove_prefix(end == std::string_view::npos ? cgroup.size() : end + 1);
     }
+    if (!found.id.empty())
+        found.uid = uid;
     return found;
 }
 

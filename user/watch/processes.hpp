@@ -19,15 +19,26 @@ struct Roots {
     std::filesystem::path run = "/run";
     std::filesystem::path var_lib = "/var/lib";
     bool any_file = false; // plain files are as good as those of namespaces
+    std::filesystem::path etc = "/etc";
+    std::filesystem::path top = "/"; // of absolute paths that stand in configuration files
+
+    // Where such a path is.
+    [[nodiscard]] std::filesystem::path at(const std::filesystem::path &path) const {
+        return top / path.relative_path();
+    }
 };
 
 // A container by its control group.
 struct ContainerId {
-    std::string id;      // 64 hexadecimal digits, or for bare crun and runc the container's name
-    std::string runtime; // "docker", "containerd", "podman", "cri-o"; empty: one cannot tell
+    std::string id;        // 64 hexadecimal digits; the name, where the runtime has no identifiers (LXC, crun, runc)
+    std::string runtime;   // "docker", "containerd", "podman", "cri-o", "lxc", ...; empty: one cannot tell
+    std::uint32_t uid = 0; // the user whose runtime it is
 
     friend bool operator==(const ContainerId &, const ContainerId &) = default;
 };
+
+// 64 hexadecimal digits.
+[[nodiscard]] bool is_container_id(std::string_view text);
 
 // As docker and podman show an identifier: its first 12 digits. A name stays whole.
 [[nodiscard]] std::string short_id(const std::string &id);
@@ -45,6 +56,10 @@ struct Namespace {
 // By inode number. Processes of the namespaces in `left_out` are not looked at any further.
 [[nodiscard]] std::map<std::uint32_t, Namespace> find_namespaces(const Roots &roots,
                                                                  const std::vector<std::uint32_t> &left_out);
+
+// Of a regular file, and at most 32 MiB of it; empty: it cannot be read, or is larger. Files of other users may be
+// pipes.
+[[nodiscard]] std::string bounded_text_of(const std::filesystem::path &path);
 
 // `ip netns` leaves an empty file where it could not bind a namespace.
 [[nodiscard]] bool is_network_namespace(const Roots &roots, const std::filesystem::path &path);

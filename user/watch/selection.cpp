@@ -27,6 +27,10 @@ bool is_container(const Candidate &candidate, const std::string &word) {
     return candidate.target.kind == TargetKind::container && (named || has_id(candidate, word));
 }
 
+bool is_number(std::string_view word) {
+    return !word.empty() && word.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
 bool is_pod(const Candidate &candidate, const std::string &word) {
     return candidate.target.pod == word || candidate.target.pod.ends_with("/" + word);
 }
@@ -61,7 +65,8 @@ std::string text_of(const Candidate &candidate) {
 
 tl::unexpected<Error> no_match(const std::string &object, std::string_view word, std::vector<std::string> names) {
     std::vector<std::string> near = near_matches(word, std::move(names));
-    std::string hint = near.empty() ? "`vethtrace watch --all` shows what there is"
+    std::string hint = near.empty() ? "`vethtrace watch --all` shows what there is; what has no name here can be given "
+                                      "as --pid PID or --netns NAME|PATH"
                                     : fmt::format("did you mean {}?", fmt::join(near, ", "));
     return tl::unexpected(Error{object, "fits nothing that is here", std::move(hint), Exit::usage});
 }
@@ -160,6 +165,14 @@ Result<void> Chooser::check(const Wanted &one, const std::vector<const Candidate
         if (one.fits(host))
             return tl::unexpected(Error{one.object, "has the host's own network, not one of its own",
                                         "-I INTERFACE watches the host's own traffic", Exit::usage});
+        if (one.just_one && is_number(one.word)) // somebody may mean a process by it
+            if (std::uint32_t inode = namespace_inode(roots_, roots_.proc / one.word / "ns/net"); inode != 0)
+                return tl::unexpected(inode == host_
+                                          ? Error{one.object, "is the number of a process in the host's own namespace",
+                                                  "-I INTERFACE watches the host's own traffic", Exit::usage}
+                                          : Error{one.object, "fits no container, but is the number of a process",
+                                                  fmt::format("--pid {} watches its network namespace", one.word),
+                                                  Exit::usage});
         std::vector<std::string> known;
         for (const Candidate &candidate : all) {
             std::vector<std::string> names = one.names(candidate);

@@ -372,11 +372,11 @@ protected:
         }
         return packets;
     }
-    std::uint64_t increase_of_drops(const Exposition &now) const {
-        std::uint64_t drops = 0;
+    double increase_of_drops(const Exposition &now) const {
+        double drops = 0;
         for (const auto &[labels, count] : now.drops()) {
             auto before = drops_.find(labels);
-            std::uint64_t earlier = before == drops_.end() ? 0 : before->second;
+            double earlier = before == drops_.end() ? 0 : before->second;
             EXPECT_GE(count, earlier) << labels.container;
             drops += count - earlier;
         }
@@ -388,9 +388,9 @@ protected:
         std::uint64_t unseen = 0;
         std::uint64_t delivered = 0;
         for (const WatchUnseen &one : window.unseen)
-            unseen += (one.promised - one.seen) * window.sample;
+            unseen += static_cast<std::uint64_t>(std::llround(window.all_of(one.promised - one.seen)));
         for (const WatchSockets &sockets : window.sockets)
-            delivered += sockets.delivered * window.sample;
+            delivered += static_cast<std::uint64_t>(std::llround(window.all_of(sockets.delivered)));
         return {unseen, delivered};
     }
     std::pair<std::uint64_t, std::uint64_t> increase_of_others(const Exposition &now) const {
@@ -408,7 +408,7 @@ protected:
     }
 
     std::map<HopLabels, OctaveHistogram> hops_;
-    std::map<DropLabels, std::uint64_t> drops_;
+    std::map<DropLabels, double> drops_;
     std::map<HopLabels, UnseenFigures> unseen_;
     std::map<SocketLabels, WatchSockets> sockets_;
 };

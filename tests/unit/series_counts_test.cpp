@@ -12,11 +12,11 @@ public:
     void count(Nanoseconds ns, std::uint64_t window) {
         ++now.buckets[layout::bucket_of(ns)];
         now.sum += ns;
-        layout::series_max &max = now.max[window & 1];
-        if (max.epoch != window || max.ns < ns)
+        watch_layout::series_max &max = now.max[window & 1];
+        if (max.window != window || max.ns < ns)
             max = {window, ns};
     }
-    layout::series now = {};
+    watch_layout::series now = {};
 };
 
 TEST(SeriesCounts, TellWhatCameInAWindow) {

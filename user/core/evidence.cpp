@@ -61,7 +61,7 @@ Evidence::Evidence(const WatchWindow &window, const WatchTotals *so_far)
     for (const Target &target : window.arrived)
         devices_[target.name] = target.devices;
     for (const WatchSeries &series : window.series)
-        add(series, series.time.count() * window.sample,
+        add(series, static_cast<std::uint64_t>(window.all_of(series.time.count())),
             window.grouping == Grouping::interface ? series.group : device_at(series.target, series.from));
 }
 

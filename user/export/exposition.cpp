@@ -2,10 +2,16 @@
 #include "export/exposition.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace vethtrace {
 
 namespace {
+
+// All that came, for so many that were followed.
+std::uint64_t rounded_all(const WatchWindow &window, std::uint64_t count) {
+    return static_cast<std::uint64_t>(std::llround(window.all_of(count)));
+}
 
 constexpr std::size_t series_of_hop = Exposition::series_of_hop;
 constexpr std::size_t series_of_gap = Exposition::series_of_gap;
@@ -167,7 +173,7 @@ void Exposition::add_unseen(const WatchWindow &window) {
             place(unseen_, HopLabels{label_of(one.target), mode_of(one.target), one.flow, one.stage}, series_of_gap);
         ++figures.targets;
         if (one.promised > one.seen)
-            figures.packets += (one.promised - one.seen) * window.sample;
+            figures.packets += rounded_all(window, one.promised - one.seen);
     }
 }
 
@@ -177,8 +183,8 @@ void Exposition::add_sockets(const WatchWindow &window) {
         sockets.oldest = 0;
     }
     for (WatchSockets sockets : window.sockets) {
-        sockets.delivered *= window.sample;
-        sockets.read *= window.sample;
+        sockets.delivered = rounded_all(window, sockets.delivered);
+        sockets.read = rounded_all(window, sockets.read);
         add_up(place(sockets_, SocketLabels{label_of(sockets.target), mode_of(sockets.target)}, series_of_sockets),
                sockets);
     }

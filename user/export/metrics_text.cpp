@@ -129,6 +129,8 @@ void add_sockets(const Exposition &exposition, Families &families) {
          [](const WatchSockets &sockets) { return static_cast<double>(sockets.listen_overflows); }},
         {MetricType::Counter, "retransmitted_segments_total", "Segments that TCP has sent again.",
          [](const WatchSockets &sockets) { return static_cast<double>(sockets.retransmitted); }},
+        {MetricType::Counter, "bad_checksums_total", "Packets refused, because their UDP or TCP checksum was wrong.",
+         [](const WatchSockets &sockets) { return static_cast<double>(sockets.bad_checksums); }},
         {MetricType::Counter, "throttled_periods_total",
          "Periods of cpu.max in which the processes of the container had to stop.",
          [](const WatchSockets &sockets) { return static_cast<double>(sockets.throttled_periods); }},

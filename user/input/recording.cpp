@@ -180,6 +180,9 @@ WatchSockets read_sockets(const Node &from) {
     sockets.listen_overflows = from["listen_overflows"].count();
     sockets.buffer_full = from["buffer_full"].count();
     sockets.retransmitted = from["retransmitted"].count();
+    sockets.sent_segments = from["sent_segments"].count();
+    sockets.bad_checksums = from["bad_checksums"].count();
+    sockets.quota = from["quota"].text();
     sockets.throttled_periods = from["throttled_periods"].count();
     sockets.throttled = from["throttled_ns"].count();
     return sockets;

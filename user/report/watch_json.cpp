@@ -111,8 +111,11 @@ Json sockets_json(const WatchSockets &sockets) {
             {"listen_overflows", sockets.listen_overflows},
             {"buffer_full", sockets.buffer_full},
             {"retransmitted", sockets.retransmitted},
+            {"sent_segments", sockets.sent_segments},
+            {"bad_checksums", sockets.bad_checksums},
             {"throttled_periods", sockets.throttled_periods},
-            {"throttled_ns", sockets.throttled}};
+            {"throttled_ns", sockets.throttled},
+            {"quota", sockets.quota}};
 }
 
 // Texts that there are none of are empty, and so is its mode if it is connected by nothing that is known here.

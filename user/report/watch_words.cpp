@@ -71,9 +71,13 @@ std::vector<std::string> troubles_of(const WatchSockets &sockets) {
     if (sockets.buffer_full != 0)
         troubles.push_back(
             fmt::format("{} refused, a socket's buffer was full", counted(sockets.buffer_full, "packet")));
+    if (sockets.bad_checksums != 0)
+        troubles.push_back(
+            fmt::format("{} refused, their checksum was wrong", counted(sockets.bad_checksums, "packet")));
     if (sockets.throttled_periods != 0)
-        troubles.push_back(fmt::format("throttled {}, {} in all, by its control group's cpu.max",
-                                       counted(sockets.throttled_periods, "time"), duration_of(sockets.throttled)));
+        troubles.push_back(fmt::format("throttled {}, {} in all, by {}", counted(sockets.throttled_periods, "time"),
+                                       duration_of(sockets.throttled),
+                                       sockets.quota.empty() ? "its control group's cpu.max" : sockets.quota));
     if (sockets.retransmitted != 0)
         troubles.push_back(fmt::format("{} retransmitted", counted(sockets.retransmitted, "segment")));
     return troubles;

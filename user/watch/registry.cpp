@@ -34,6 +34,13 @@ bool is_another(const Target &known, const Target &now) {
                                              : now.kind == TargetKind::netns && known.name != now.name;
 }
 
+watch_layout::target_address to_key(const IpAddress &address) {
+    watch_layout::target_address key = {};
+    key.family = static_cast<__u32>(address.family);
+    std::copy(address.bytes.begin(), address.bytes.end(), key.bytes);
+    return key;
+}
+
 bool same(const watched_device &a, const watched_device &b) {
     return std::memcmp(&a, &b, sizeof(a)) == 0;
 }
@@ -102,8 +109,12 @@ Result<TargetChanges> Registry::update(const Found &found) {
             gone.push_back(key);
     for (const Key &key : gone)
         take_leave(key, changes);
+    changes.notes.insert(changes.notes.end(), found.notes.begin(), found.notes.end());
     node_ = found.node;
     first_ = false;
+    apply_addresses(found);
+    engine_.set_tunnels(std::any_of(devices.begin(), devices.end(),
+                                    [](const auto &device) { return device.second.role == layout::ROLE_TUNNEL; }));
     return apply(devices).map([&] { return std::move(changes); });
 }
 
@@ -120,6 +131,24 @@ Result<void> Registry::apply(const Devices &devices) {
     }
     devices_ = devices;
     return {};
+}
+
+void Registry::apply_addresses(const Found &found) {
+    Addresses addresses;
+    for (const Target &target : found.targets)
+        for (const IpAddress &address : target.addresses) {
+            std::uint32_t number = numbers_.at(key_of(target));
+            auto [known, fresh] = addresses.try_emplace(address, number);
+            if (!fresh && known->second != number)
+                known->second = 0; // of several, so it tells nothing
+        }
+    for (const auto &[address, number] : addresses_)
+        if (!addresses.contains(address))
+            engine_.remove_address(to_key(address));
+    for (const auto &[address, number] : addresses)
+        if (auto known = addresses_.find(address); known == addresses_.end() || known->second != number)
+            engine_.set_address(to_key(address), number);
+    addresses_ = std::move(addresses);
 }
 
 const Target *Registry::target(std::uint32_t number) const {

@@ -49,6 +49,8 @@ private:
     using Key = std::pair<std::uint32_t, std::string>; // the namespace, and for interfaces their name
     using Devices = std::map<std::uint64_t, watch_layout::watched_device>;
 
+    using Addresses = std::map<IpAddress, std::uint32_t>;
+
     struct Entry {
         Target target;
         bool gone = false;
@@ -60,11 +62,13 @@ private:
     std::uint32_t number_of(const Target &target, TargetChanges &changes);
     void take_leave(const Key &key, TargetChanges &changes);
     Result<void> apply(const Devices &devices);
+    void apply_addresses(const Found &found);
 
     WatchEngine &engine_;
     std::map<Key, std::uint32_t> numbers_; // of those that are here
     std::map<std::uint32_t, Entry> targets_;
     std::vector<WatchedDevice> node_;
+    Addresses addresses_; // with the numbers of their targets; 0: of several
     Devices devices_; // as the programs have them, by watch_layout::place_of()
     std::uint32_t last_number_ = 0;
     std::uint32_t last_books_ = 0;

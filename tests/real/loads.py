@@ -4,14 +4,12 @@ Every request here is one packet. What a client sends besides, to log in or to c
 server's own `requests` where it has such a count.
 """
 
+import os
 import pathlib
 import pwd
 import re
-import socket
-import struct
-import time
 
-from node import need, run
+from node import need
 
 
 # ---- nginx
@@ -51,9 +49,9 @@ def wrk(client, host, port):
 def curl(client, host, port):
     """One connection for each; the shell counts those that succeed."""
     need("curl")
-    said = client.run("sh", "-c", "n=0; for i in $(seq 300); do curl -sf -o /dev/null \"$0\" && n=$((n+1)); done; echo $n",
+    said = client.run("sh", "-c", "n=0; for i in $(seq 150); do curl -sf -o /dev/null \"$0\" && n=$((n+1)); done; echo $n",
                       f"http://{host}:{port}/", timeout=120)
-    return {"requests": 300, "answers": int(said)}
+    return {"requests": 150, "answers": int(said)}
 
 
 # ---- Redis
@@ -89,7 +87,6 @@ def postgresql(space):
     data.mkdir()
     user = pwd.getpwnam("postgres")
     space.node.folder.chmod(0o755)
-    import os
     os.chown(data, user.pw_uid, user.pw_gid)
     _as_postgres(space, programs / "initdb", "-D", data, "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
     with open(data / "pg_hba.conf", "a", encoding="utf-8") as rules:

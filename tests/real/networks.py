@@ -13,7 +13,7 @@ import time
 
 import loads
 from node import Missing, Namespace, eventually, need, run
-from scene import BRIDGED, FOREIGN, PUBLISHED, ROUTED, SOCKET, TAP, TO_HOST, Scene, Watched, network
+from scene import BRIDGED, FOREIGN, OWN_DEVICE, PUBLISHED, ROUTED, ROUTED_LOCAL, SOCKET, TAP, TO_HOST, Scene, Watched, network
 
 REQUESTS = 2000
 
@@ -149,7 +149,7 @@ def service(node, restore):
     client_asks = asks(client, "10.96.0.10", 80, "--connections", 40, requests=50)
     for end in (first, second):
         end.serve(8080)
-    return Scene(node.host, netns(client), [watched(client, ROUTED, receives="answers")], client_asks)
+    return Scene(node.host, netns(client), [watched(client, ROUTED_LOCAL, receives="answers")], client_asks)
 
 
 @network("service-iptables-nft", "a Service by iptables-nft: DNAT to one of two, masquerade --random-fully", ci=True)
@@ -170,7 +170,7 @@ def service_endpoint(node):
     node.host.run("iptables-nft-restore", text=only)
     server.serve(8080)
     return Scene(node.host, netns(server, client),
-                 [watched(server, ROUTED), watched(client, ROUTED, receives="answers")],
+                 [watched(server, ROUTED_LOCAL), watched(client, ROUTED_LOCAL, receives="answers")],
                  asks(client, "10.96.0.10", 80, "--connections", 20, requests=100))
 
 
@@ -186,14 +186,14 @@ def service_ipvs(node):
     node.host.run("ipvsadm", "-a", "-t", "10.96.0.10:80", "-r", "10.9.1.2:8080", "-m")
     server.serve(8080)
     return Scene(node.host, netns(server, client),
-                 [watched(server, ROUTED), watched(client, ROUTED, receives="answers")],
+                 [watched(server, ROUTED_LOCAL), watched(client, ROUTED_LOCAL, receives="answers")],
                  asks(client, "10.96.0.10", 80, "--connections", 10, requests=100))
 
 
 # ---- podman with netavark
 
 class Podman:
-    """Podman with a store of its own, on the node's host; its containers see this machine's programs, read only."""
+    """Podman with networks of its own, on the node's host; its containers see this machine's programs, read only."""
 
     def __init__(self, node):
         need("podman", "runc")
@@ -206,8 +206,7 @@ class Podman:
 
     def run(self, *words, **options):
         return self.node.host.run(
-            "podman", "--root", self.folder / "store", "--runroot", self.folder / "run", "--tmpdir", self.folder / "tmp",
-            "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--runtime", "runc", "--network-backend", "netavark",
+            "podman", "--cgroup-manager", "cgroupfs", "--runtime", "runc", "--network-backend", "netavark",
             "--network-config-dir", self.folder / "networks", *words, timeout=120, **options,
         )
 
@@ -443,7 +442,7 @@ def cni_macvlan(node):
     cni, outside, pod = Cni(node), node.outside(), node.namespace("pod")
     address = address_of(cni.add(pod, [{"type": "macvlan", "master": "up0", "mode": "bridge", "ipam": ON_UPLINK}]))
     pod.serve(80)
-    return Scene(node.host, netns(pod), [watched(pod, {"out": ("qdisc", "device_xmit"), "in": ("backlog", *SOCKET)})],
+    return Scene(node.host, netns(pod), [watched(pod, OWN_DEVICE)],
                  asks(outside, address, 80))
 
 
@@ -452,7 +451,7 @@ def cni_ipvlan(node):
     cni, outside, pod = Cni(node), node.outside(), node.namespace("pod")
     address = address_of(cni.add(pod, [{"type": "ipvlan", "master": "up0", "mode": "l2", "ipam": ON_UPLINK}]))
     pod.serve(80)
-    return Scene(node.host, netns(pod), [watched(pod, {"out": ("qdisc", "device_xmit"), "in": ("backlog", *SOCKET)})],
+    return Scene(node.host, netns(pod), [watched(pod, OWN_DEVICE)],
                  asks(outside, address, 80, requests=1000))
 
 
@@ -474,7 +473,7 @@ def cni_host_device(node):
     cni.add(pod, [{"type": "host-device", "device": "dev0",
                    "ipam": {"type": "static", "addresses": [{"address": "198.51.100.1/24"}]}}])
     pod.serve(80)
-    return Scene(node.host, netns(pod), [watched(pod, {"out": ("qdisc", "device_xmit"), "in": ("backlog", *SOCKET)})],
+    return Scene(node.host, netns(pod), [watched(pod, OWN_DEVICE)],
                  asks(wire, "198.51.100.1", 80))
 
 
@@ -558,7 +557,7 @@ def nested_40(node):
     server, client = pods[0], pods[1]
     server.serve(80)
     return Scene(node.host, netns(*pods), [watched(server, FOREIGN), watched(client, FOREIGN, receives="answers"),
-                                           *(watched(pod, {"out": (), "in": ()}) for pod in pods[2:])],
+                                           *(watched(pod, {"out": (), "in": ()}, receives="nothing") for pod in pods[2:])],
                  asks(client, "10.244.0.2", 80, requests=2500))
 
 

@@ -23,30 +23,33 @@ STAGES = {
 SOCKET = ("stack_rx", "wakeup")
 
 # What links promise: the stages of a container's packets.
-ROUTED = {"out": ("qdisc", "device_xmit", "backlog", "host_forward"),
+ROUTED = {"out": ("qdisc", "device_xmit", "backlog", "host_forward", "uplink_qdisc"),
           "in": ("host_forward", "qdisc", "device_xmit", "backlog", *SOCKET)}
+# What comes from a container of the same node is counted as `out` of that one up to here, or begins here.
+ROUTED_LOCAL = {"out": ("qdisc", "device_xmit", "backlog", "host_forward"), "in": ("qdisc", "device_xmit", "backlog", *SOCKET)}
 # From outside over the host to a port of its bridge; a hop between two ports is a bridge's and not the host's.
-PUBLISHED = {"out": ("qdisc", "device_xmit", "backlog", "bridge", "host_forward"),
+PUBLISHED = {"out": ("qdisc", "device_xmit", "backlog", "bridge", "host_forward", "uplink_qdisc"),
              "in": ("host_forward", "bridge", "qdisc", "device_xmit", "backlog", *SOCKET)}
 BRIDGED = {"out": ("qdisc", "device_xmit", "backlog", "bridge"),
-           "in": ("bridge", "qdisc", "device_xmit", "backlog", *SOCKET)}
+           "in": ("qdisc", "device_xmit", "backlog", *SOCKET)}
 # The host's own process is at the other end.
 TO_HOST = {"out": ("qdisc", "device_xmit", "backlog"), "in": ("qdisc", "device_xmit", "backlog", *SOCKET)}
 # The other end of the veth is in a namespace that nobody watches.
 FOREIGN = {"out": ("qdisc", "device_xmit", "backlog"), "in": ("qdisc", "device_xmit", "backlog", *SOCKET)}
-TAP = {"out": ("qdisc", "device_xmit"), "in": ("backlog", *SOCKET)}
+# A device of its own on the wire, or on the uplink: `in` begins where the device receives.
+OWN_DEVICE = {"out": ("qdisc", "device_xmit"), "in": SOCKET}
+TAP = {"out": ("qdisc",), "in": SOCKET}
 
 
 @dataclasses.dataclass
 class Watched:
     """A target, and from whom it is known what it gets."""
 
-    name: str                 # as watch calls it
+    name: str                 # as watch calls it; if it has another, that is found by the namespace's number
     namespace: Namespace
     promises: dict            # {"in": stages, "out": stages}
     device: str = "eth0"
-    # Packets with data that come to its sockets, of what the load has counted.
-    receives: str = "requests"
+    receives: str = "requests"  # packets with data that come to its sockets, of what the load has counted
     devices_count: bool = True  # its driver counts every packet once
 
 
@@ -103,9 +106,13 @@ def observe(row):
             again = sum(space.retransmitted() for space in spaces) - again
             after = {one.name: one.namespace.packets(one.device) for one in scene.targets}
         seen = watch.seen
+        names = {one["netns"]: name for name, one in seen.arrived().items()}
+        for one in scene.targets:
+            one.name, before[one.namespace.inode], after[one.namespace.inode] = (
+                names.get(one.namespace.inode, one.name), before[one.name], after[one.name])
         rows = []
         for one in scene.targets:
-            received, sent = (now - then for now, then in zip(after[one.name], before[one.name]))
+            received, sent = (now - then for now, then in zip(after[one.namespace.inode], before[one.namespace.inode]))
             for direction in ("out", "in"):
                 unseen = seen.unseen(one.name, direction)
                 for stage in STAGES[direction]:
@@ -113,7 +120,7 @@ def observe(row):
                     if not promised and stage not in unseen and not seen.count(one.name, direction, stage):
                         continue
                     if stage in SOCKET:
-                        truth, source = counted[one.receives], f"the load's {one.receives}"
+                        truth, source = counted.get(one.receives, 0), f"the load's {one.receives}"
                     elif one.devices_count:
                         truth, source = (sent, f"tx_packets of {one.device}") if direction == "out" else (
                             received, f"rx_packets of {one.device}")

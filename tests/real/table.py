@@ -28,7 +28,7 @@ def mark(one, reasons):
 
 def render(rows, folder):
     lines, reasons, missing = [], {}, []
-    columns = [(direction, stage) for direction in ("out", "in") for stage in STAGES[direction] if stage != "uplink_qdisc"]
+    columns = [(direction, stage) for direction in ("out", "in") for stage in STAGES[direction]]
     lines.append("| network | " + " | ".join(f"{direction} `{stage}`" for direction, stage in columns) + " |")
     lines.append("| --- |" + " --- |" * len(columns))
     for row in rows.values():

@@ -114,7 +114,7 @@ def observe(row):
         for one in scene.targets:
             received, sent = (now - then for now, then in zip(after[one.namespace.inode], before[one.namespace.inode]))
             for direction in ("out", "in"):
-                unseen = seen.unseen(one.name, direction)
+                unseen, gaps = seen.unseen(one.name, direction), seen.gaps(one.name, direction)
                 for stage in STAGES[direction]:
                     promised = stage in one.promises[direction]
                     if not promised and stage not in unseen and not seen.count(one.name, direction, stage):
@@ -129,7 +129,7 @@ def observe(row):
                     rows.append({
                         "target": one.name, "direction": direction, "stage": stage, "promised": promised,
                         "count": seen.count(one.name, direction, stage), "truth": truth, "source": source,
-                        "unseen": unseen.get(stage), "mean_ns": seen.mean(one.name, direction, stage),
+                        "unseen": unseen.get(stage), "gap": gaps.get(stage), "mean_ns": seen.mean(one.name, direction, stage),
                         "hops": [[*ends, n] for ends, n in seen.hops(one.name, direction, stage).items()],
                     })
         return {
@@ -176,6 +176,12 @@ class NetworkTest(unittest.TestCase):
                     )
                 elif one["promised"]:
                     self.assertGreater(one["count"], 0)
+
+    def test_nothing_that_was_seen_is_called_unseen(self):
+        for one in self.found["stages"]:
+            with self.subTest(**{key: one[key] for key in ("target", "direction", "stage")}):
+                if one["truth"] and abs(one["count"] - one["truth"]) <= slack(one["truth"]):
+                    self.assertIsNone(one["gap"], f"{one['unseen']}: {one['count']} of {one['truth']} were seen")
 
     def test_no_stage_counts_more_than_came(self):
         for one in self.found["stages"]:

@@ -29,8 +29,8 @@ class Watch:
         self.seen = None
         self._file = pathlib.Path(host.node.folder) / f"watch-{time.monotonic_ns()}.json"
         self._words = [BINARY, "watch", "--json", "--interval", interval, "--forever", *words]
-        if not {"--max-overhead", "--sample"} & set(words):
-            self._words += ["--max-overhead", "100"]  # every packet is followed
+        if "--max-overhead" not in words:
+            self._words += ["--max-overhead", "100"]  # every packet is followed, or as many as --sample says
         self._host, self._interval = host, interval
 
     def __enter__(self):
@@ -114,6 +114,10 @@ class Seen:
         n = sum(one["count"] for one in found)
         return sum(one["sum_ns"] for one in found) / n if n else None
 
+    def median(self, target, direction, stage):
+        found = max(self._of(target, direction, stage), key=lambda one: one["count"], default={})
+        return found.get("p50_ns")
+
     def worst(self, target, direction, stage):
         return max((one["max_ns"] for one in self._of(target, direction, stage)), default=None)
 
@@ -131,6 +135,11 @@ class Seen:
                     if (arrived["name"], one["direction"]) == (target, direction):
                         found.setdefault(one["stage"], one["why"])
         return found
+
+    def gaps(self, target, direction):
+        """{stage: (seen, promised)}, of those that are said to be unseen in the whole."""
+        return {one["stage"]: (one["seen"], one["promised"]) for one in self.final.get("unseen", [])
+                if (one["target"], one["direction"]) == (target, direction) and one["promised"]}
 
     # ---- what was lost
 

@@ -334,6 +334,7 @@ TEST(Advice, NamesDevicesOfTargetsThatCameEarlier) {
 TEST(Advice, CountsPacketsThatWereNotFollowed) {
     WatchWindow window = calm();
     window.sample = 10;
+    window.sample_ratio = 10;
     make(window, Stage::qdisc, 5, 30 * ms_ns);
     std::vector<Advice> given = advise(window);
     ASSERT_EQ(given.size(), 1);

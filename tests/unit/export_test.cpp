@@ -160,6 +160,7 @@ TEST(Exposition, TellsStagesThatAreNotSeenAndWhatWaitsInSockets) {
     exposition.add(troubled_window_of(1));
     WatchWindow sparse = troubled_window_of(2);
     sparse.sample = 4;
+    sparse.sample_ratio = 4;
     exposition.add(sparse);
     Metrics metrics = metrics_of(exposition);
     Metrics::Labels db = {{"container", "db"}, {"mode", "bridge"}, {"direction", "in"}, {"stage", "backlog"}};

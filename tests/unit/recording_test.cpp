@@ -161,7 +161,7 @@ TEST(Recording, ThatIsNotWhatItShouldBeIsRefusedWithItsLine) {
         {with("/unseen/0", {{"target", "web"}, {"direction", "in"}, {"stage", "nowhere"}}), "unseen[0].stage"},
         {with("/sockets/0", {{"target", "web"}, {"delivered", -1}}), "sockets[0].delivered"},
         {with("/conservation/left", 7000), "completed is less than its parts"},
-        {with("/sample_ratio", -1), "sample_ratio is negative"},
+        {with("/sample_ratio", -1), "sample_ratio is less than 1"},
         {with("/begun", "yesterday"), "is no time in UTC"},
         {with("/sample", 0), "sample is 0"},
         {with("/overhead_ratio", -1), "overhead_ratio"},

@@ -588,8 +588,8 @@ TEST(WatchJson, HasGapsSocketsAndTranslatedAddresses) {
               nlohmann::ordered_json::parse(R"({"target": "db", "direction": "in", "stage": "backlog",
         "promised": 1204, "seen": 4, "why": "tap0 is fed by a user-mode network"})"));
     EXPECT_EQ(json["sockets"][0], nlohmann::ordered_json::parse(R"({"target": "web", "delivered": 1000, "read": 980,
-        "waiting": 3, "oldest_ns": 4200000000, "listen_overflows": 12, "buffer_full": 1, "retransmitted": 18,
-        "throttled_periods": 9, "throttled_ns": 812000000})"));
+        "waiting": 3, "oldest_ns": 4200000000, "listen_overflows": 12, "buffer_full": 1, "retransmitted": 18, "sent_segments": 0,
+        "bad_checksums": 0, "throttled_periods": 9, "throttled_ns": 812000000, "quota": ""})"));
     EXPECT_EQ(json["slowest"][0]["translated_destination"], "10.9.0.2:12866");
     EXPECT_EQ(json["slowest"][0]["translated_source"], "");
     EXPECT_EQ(json["over_budget"], true);

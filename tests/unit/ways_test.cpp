@@ -205,7 +205,7 @@ TEST(Stations, HaveNamesThatTellPointAndPlace) {
 }
 
 TEST(Stations, FitTheKernelsTable) {
-    std::uint32_t highest = at(layout::MOMENT_TCP_RCV, layout::END_SERVER).id;
+    std::uint32_t highest = at(layout::MOMENT_TCP_RCV, layout::END_CONTAINER).id;
     EXPECT_LT(highest, static_cast<std::uint32_t>(layout::STATIONS));
     EXPECT_EQ(highest + 1, static_cast<std::uint32_t>(layout::STATIONS_USED));
 }

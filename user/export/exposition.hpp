@@ -82,8 +82,8 @@ public:
     static constexpr std::size_t series_of_hop = OctaveHistogram::bounds + 3;
     // A gap has two, what is missing now and in all; the sockets of a container have these nine.
     static constexpr std::size_t series_of_gap = 2;
-    static constexpr std::size_t series_of_sockets = 9;
-    static constexpr std::size_t least_series = 2300;
+    static constexpr std::size_t series_of_sockets = 10;
+    static constexpr std::size_t least_series = 2400;
 
     explicit Exposition(std::size_t most_series);
 

@@ -10,7 +10,7 @@ namespace vethtrace {
 
 namespace {
 
-std::uint64_t rounded(double sum) {
+std::uint64_t rounded(long double sum) {
     return static_cast<std::uint64_t>(std::llround(sum));
 }
 
@@ -23,7 +23,7 @@ void OctaveHistogram::add(const SparseHistogram &times, double weight) {
         std::size_t octave = std::max(bits, least_bits) - least_bits;
         octaves_.at(std::min(octave, bounds)) += static_cast<double>(bar.count) * weight;
     }
-    sum_ += static_cast<double>(times.sum()) * weight;
+    sum_ += static_cast<long double>(times.sum()) * weight;
 }
 
 std::uint64_t OctaveHistogram::count() const {

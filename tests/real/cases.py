@@ -631,12 +631,14 @@ def two_bridges(node, test):
     server, client = node.bridged(1, "br0", "10.8", name="s"), node.bridged(1, "br1", "10.7", name="c")
     server.serve(80)
     with look(node, server, client) as watch:
+        before = {space: space.packets("eth0") for space in (server, client)}
         counted = client.ask("10.8.0.2", 80, "--requests", 1000)
+        after = {space: space.packets("eth0") for space in (server, client)}
     test.socket_sees(watch.seen, server, counted["requests"])
     test.socket_sees(watch.seen, client, counted["answers"])
     for space in (server, client):
-        test.sees(watch.seen, space, "out", "qdisc", space.packets("eth0")[1], "tx_packets")
-        test.sees(watch.seen, space, "in", "qdisc", space.packets("eth0")[0], "rx_packets")
+        test.sees(watch.seen, space, "in", "qdisc", after[space][0] - before[space][0], "rx_packets")
+        test.sees(watch.seen, space, "out", "qdisc", after[space][1] - before[space][1], "tx_packets")
     test.drops_nothing(watch.seen)
 
 

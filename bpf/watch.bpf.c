@@ -1266,10 +1266,20 @@ static __always_inline bool is_gso(struct sk_buff *skb) {
     return BPF_CORE_READ(info, gso_size);
 }
 
+static __always_inline bool is_multicast(const struct packet_names *names) {
+    enum { IPV6_MULTICAST = 0xff, IPV4_MULTICAST = 0xe, IPV4_BROADCAST = 0xff };
+
+    if (names->family == IPV6)
+        return names->dest[0] == IPV6_MULTICAST;
+    return names->dest[0] >> 4 == IPV4_MULTICAST || names->dest[0] == IPV4_BROADCAST;
+}
+
 // Whether nothing is lost with a packet that its receiver lets go for that reason.
 static __always_inline bool is_harmless(const struct journey *journey, u32 reason) {
     u32 when = harmless[BOUNDED(reason, DROP_REASONS)];
 
+    if (when & HARMLESS_MULTICAST && is_multicast(&journey->names))
+        return true;
     switch (journey->names.protocol) {
     case TCP_PROTOCOL:
         return when & HARMLESS_TCP ||

@@ -157,6 +157,7 @@ enum {
     HARMLESS_WITHOUT_PAYLOAD = 1, // TCP's acknowledgements and ends of connections, but not its beginnings
     HARMLESS_TCP = 2,             // data that has arrived before
     HARMLESS_ICMP = 4,            // of which a socket has a copy
+    HARMLESS_MULTICAST = 8,       // sent to all that may care, and this one does not
 };
 
 // A single packet from station to station. What is asked for are the slowest, and which those are shows at the end.

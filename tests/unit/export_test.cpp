@@ -157,7 +157,9 @@ TEST(Exposition, AddsWindowsUp) {
 
 TEST(Exposition, TellsStagesThatAreNotSeenAndWhatWaitsInSockets) {
     Exposition exposition(plenty);
-    exposition.add(troubled_window_of(1));
+    WatchWindow full = troubled_window_of(1);
+    full.sample_ratio = 1;
+    exposition.add(full);
     WatchWindow sparse = troubled_window_of(2);
     sparse.sample = 4;
     sparse.sample_ratio = 4;

@@ -148,6 +148,7 @@ private:
     Result<std::string> follow(ShellCommand &client) {
         Clock::time_point begun = Clock::now();
         Clock::time_point window_ends = begun + window_length;
+        Clock::time_point refresh = begun;
         for (;;) {
             sleep_until(Clock::now() + between_looks, stop_);
             watcher_->poll([](const SlowPacket &) {});
@@ -159,6 +160,11 @@ private:
                 return "it was stopped";
             if (command_.duration && Clock::now() >= begun + *command_.duration)
                 return "--duration has passed";
+            if (Clock::now() >= refresh) { // processes come into the lab's namespaces
+                refresh = Clock::now() + Watcher::between_refreshes;
+                if (Result<void> refreshed = watcher_->refresh(); !refreshed)
+                    return tl::unexpected(refreshed.error());
+            }
             if (Clock::now() < window_ends)
                 continue;
             window_ends = Clock::now() + window_length;

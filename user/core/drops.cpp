@@ -13,6 +13,7 @@ struct Row {
 };
 
 constexpr HarmlessWhen without_payload = {.without_payload = true};
+constexpr HarmlessWhen unsaid = {.without_payload = true, .multicast = true};
 constexpr HarmlessWhen of_tcp = {.without_payload = true, .always_tcp = true};
 
 // Reasons of enum skb_drop_reason: include/linux/skbuff.h in 5.17, later include/net/dropreason.h, since 6.3
@@ -20,10 +21,12 @@ constexpr HarmlessWhen of_tcp = {.without_payload = true, .always_tcp = true};
 // stand here is a loss: NETFILTER_DROP, SOCKET_RCVBUFF, the checksums, TCP_OVERWINDOW, TCP_ZEROWINDOW,
 // TCP_LISTEN_OVERFLOW (it takes the last acknowledgement of a handshake), TCP_RFC7323_PAWS, TCP_OFO_QUEUE_PRUNE (data
 // that had come and has to come again), and what is not known yet.
-constexpr std::array<Row, 17> rows = {{
-    // Kernels without reasons, and places that give none, as the end of tcp_rcv_state_process().
-    {"UNNAMED", without_payload},
-    {"NOT_SPECIFIED", without_payload},
+constexpr std::array<Row, 18> rows = {{
+    // Kernels without reasons, and places that give none, as the end of tcp_rcv_state_process(), and of ip6_mc_input(),
+    // which frees what it has given no listener: MLD and neighbour discovery of others.
+    {"UNNAMED", unsaid},
+    {"NOT_SPECIFIED", unsaid},
+    {"IPV6DISABLED", {.multicast = true}}, // ip6_rcv_core(), of a namespace that has IPv6 switched off
     // A FIN that lies in the queue when its socket is closed.
     {"QUEUE_PURGE", without_payload},  // 6.9, not yet 6.2
     {"SOCKET_CLOSE", without_payload}, // 6.18, not yet 6.9

@@ -8,11 +8,12 @@
 namespace vethtrace {
 
 // When a reason is harmless for a packet that had been received at its target's last device already. A packet with the
-// SYN flag and one of UDP are missed whatever the reason is.
+// SYN flag and one of UDP for this receiver alone are missed whatever the reason is.
 struct HarmlessWhen {
     bool without_payload = false; // of TCP, without data: acknowledgements, FIN, RST
     bool always_tcp = false;      // of TCP, with data as well: it was there already
     bool icmp = false;            // of ICMP: a copy has been delivered
+    bool multicast = false;       // to a group or to everybody, of which this receiver wants nothing
 
     friend bool operator==(const HarmlessWhen &, const HarmlessWhen &) = default;
 };

@@ -24,7 +24,8 @@ std::array<std::uint8_t, layout::DROP_REASONS> harmless_reasons(const std::vecto
         HarmlessWhen when = harmless_when(drop_reason_name(names, reason));
         all.at(reason) = static_cast<std::uint8_t>((when.without_payload ? watch_layout::HARMLESS_WITHOUT_PAYLOAD : 0) |
                                                    (when.always_tcp ? watch_layout::HARMLESS_TCP : 0) |
-                                                   (when.icmp ? watch_layout::HARMLESS_ICMP : 0));
+                                                   (when.icmp ? watch_layout::HARMLESS_ICMP : 0) |
+                                                   (when.multicast ? watch_layout::HARMLESS_MULTICAST : 0));
     }
     return all;
 }
@@ -85,6 +86,7 @@ Result<std::unique_ptr<Watcher>> Watcher::open(const WatchOptions &options) {
     if (!changes)
         return tl::unexpected(changes.error());
     watcher->take(std::move(*changes));
+    watcher->windows_.begin_to_count();
     if (Result<void> attached = watcher->engine_->attach(); !attached)
         return tl::unexpected(attached.error());
     watcher->overhead_.begin();
@@ -98,7 +100,10 @@ Result<std::unique_ptr<Watcher>> Watcher::open(const WatchOptions &options) {
 Result<void> Watcher::refresh() {
     return finder_->find()
         .and_then([&](const Found &found) { return registry_.update(found); })
-        .map([&](TargetChanges changes) { take(std::move(changes)); });
+        .map([&](TargetChanges changes) {
+            take(std::move(changes));
+            windows_.begin_to_count();
+        });
 }
 
 void Watcher::take(TargetChanges changes) {

@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -29,6 +30,9 @@ public:
     // had goes into this window, and is then forgotten.
     // `is_last`: nothing is under way any more, so what is missing is not to come either.
     [[nodiscard]] Result<WatchWindow> close(std::size_t slowest, Grouping grouping, bool is_last);
+
+    // Notes what the kernel has counted for the namespaces of targets that are new, so that only what comes is told.
+    void begin_to_count();
 
 private:
     struct Key {
@@ -57,7 +61,8 @@ private:
     std::map<std::uint32_t, watch_layout::target_books> books_before_; // by the target's number
     SeenStages seen_;
     TargetCounters counters_;
-    std::size_t next_counted_ = 0; // of the targets, by turns
+    std::set<std::uint32_t> counted_; // targets, by their numbers
+    std::size_t next_counted_ = 0;    // of them, by turns
 };
 
 } // namespace vethtrace

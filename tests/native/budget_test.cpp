@@ -18,7 +18,9 @@ namespace {
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
-constexpr double limit = 3; // percent
+// Percent. More than what a flood at full speed costs without a packet that is followed (8 % at 160,000 packets a
+// second here), and less than what it costs with all of them.
+constexpr double limit = 10;
 
 // A window as the header of its lines tells it.
 struct Told {
@@ -95,7 +97,7 @@ protected:
             node_->container(1), {"taskset", "2", VETHTRACE_FLOOD, Node::address(2), "9", "4194304", "100000000"}));
     }
     [[nodiscard]] std::vector<std::string> watch_line(const std::string &duration) const {
-        std::vector<std::string> words = {"--all", "--max-overhead", "3", "-d", duration};
+        std::vector<std::string> words = {"--all", "--max-overhead", fmt::format("{}", limit), "-d", duration};
         allow_sanitizers(words);
         return node_->watch_line(words);
     }

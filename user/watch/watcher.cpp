@@ -156,14 +156,18 @@ void Watcher::give_up(std::string why) {
 }
 
 void Watcher::keep_budget(const Overhead::Window &window) {
-    constexpr unsigned patience = 3;
+    constexpr unsigned patience = 3; // windows, and seconds: by then the prices have been measured anew
+    auto now = std::chrono::steady_clock::now();
     constexpr double mebibyte = 1 << 20;
     if (std::uint64_t resident = resident_bytes(); resident > options_.max_memory)
         return give_up(fmt::format("it has come to {:.1f} MiB of memory, and may have {:.1f}",
                                    static_cast<double>(resident) / mebibyte,
                                    static_cast<double>(options_.max_memory) / mebibyte));
-    hopeless_ = window.is_hopeless ? hopeless_ + 1 : 0;
-    if (hopeless_ >= patience)
+    if (!window.is_hopeless)
+        hopeless_ = 0;
+    else if (hopeless_++ == 0)
+        hopeless_since_ = now;
+    if (hopeless_ >= patience && now - hopeless_since_ >= std::chrono::seconds(patience - 1))
         give_up(fmt::format("the budget of {:.1f} % of a CPU's time cannot be kept: with one packet in {} it is "
                             "{:.1f} %",
                             options_.max_overhead * 100, window.sample, window.overhead * 100));

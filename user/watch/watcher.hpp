@@ -77,7 +77,8 @@ private:
     TargetChanges changes_; // for the next window
     std::chrono::steady_clock::time_point begun_;
     std::chrono::system_clock::time_point begun_wall_;
-    unsigned hopeless_ = 0; // windows in a row
+    unsigned hopeless_ = 0;                                // windows in a row ...
+    std::chrono::steady_clock::time_point hopeless_since_; // ... of which the first ended then
     std::optional<std::string> gave_up_;
     bool is_detached_ = false;
     SoftnetReading softnet_;

@@ -610,6 +610,7 @@ struct beginning {
     u32 queue;
     u32 is_delivered;
     u32 books;
+    u64 when; // 0: now
 };
 
 static __noinline int begin(struct cpu_area *cpu, struct beginning *at) {
@@ -621,7 +622,7 @@ static __noinline int begin(struct cpu_area *cpu, struct beginning *at) {
 
     if (!cpu || !at)
         return 0;
-    now = bpf_ktime_get_ns();
+    now = at->when ? at->when : bpf_ktime_get_ns();
     lock = lock_pair(at->skb);
     if (!lock) {
         count(cpu, TALLY_CROWDED_OUT);
@@ -747,7 +748,7 @@ static __always_inline bool is_destination(const struct watched_device *device) 
 static __noinline int reach(struct cpu_area *cpu, struct slot *slot, u64 place, u32 where) {
     u32 point = where & WHERE_POINT, role, target, pending, station;
     const struct watched_device *device;
-    bool ends, leaves, sends;
+    bool ends, leaves, sends, is_tunnel;
     struct journey *journey;
     struct series_key key;
     u64 now = bpf_ktime_get_ns();
@@ -760,14 +761,15 @@ static __noinline int reach(struct cpu_area *cpu, struct slot *slot, u64 place, 
         return 0;
     role = device ? device->role : ROLE_ELSEWHERE;
     target = device ? device->target : 0;
+    is_tunnel = device && device->is_tunnel;
     station = device_station(role, point);
     if (station == slot->station && point == POINT_XMIT)
         return 0; // the driver was busy, and is tried again
     if (slot->state & SLOT_DELIVERED)
         undo_delivery(cpu, slot, journey);
-    if (role == ROLE_TUNNEL && point != POINT_XMIT && point_of(slot) == POINT_RECEIVE)
+    if (is_tunnel && point != POINT_XMIT && point_of(slot) == POINT_RECEIVE)
         read_names_now(&journey->names, slot->skb, POINT_RECEIVE); // of the packet that was inside
-    if (role == ROLE_TUNNEL)
+    if (is_tunnel)
         slot->state |= SLOT_ENCAPSULATED;
 
     leaves = point == POINT_XMIT && device && device->is_last;
@@ -857,6 +859,7 @@ static __always_inline void on_queue(struct cpu_area *cpu, struct sk_buff *skb, 
 
     if (!address)
         return;
+    cpu->segmented_at = 0;
     at.place = place_of_device(skb->dev);
     if (slot) {
         bool goes_on = received || point_of(slot) == POINT_XMIT;
@@ -887,15 +890,43 @@ static __always_inline void on_queue(struct cpu_area *cpu, struct sk_buff *skb, 
     at.queue = queue_length(skb);
     at.is_delivered = 0;
     at.books = 0;
+    at.when = 0;
+    begin(cpu, &at);
+}
+
+// A segment of a packet that was followed, on its way to the driver: it is followed from where that was queued.
+static __always_inline void begin_segment(struct cpu_area *cpu, struct sk_buff *skb, u64 address) {
+    struct beginning at;
+
+    at.skb = address;
+    at.header = (u64)skb->head + skb->network_header;
+    at.place = cpu->segmented_at;
+    at.target = cpu->segmented_target;
+    at.flow = cpu->segmented_flow;
+    at.station = cpu->segmented_station;
+    at.length = skb->len;
+    at.bytes = skb->len - (u32)(at.header - (u64)skb->data);
+    at.queue = 0;
+    at.is_delivered = 0;
+    at.books = 0;
+    at.when = cpu->segmented_when;
     begin(cpu, &at);
 }
 
 static __always_inline void on_start_xmit(struct cpu_area *cpu, struct sk_buff *skb, struct net_device *dev,
                                           u64 address) {
     struct slot *slot = find(address);
+    u64 place;
 
+    if (!slot && !cpu->segmented_at)
+        return;
+    place = place_of_device(dev);
+    if (!slot && address && place == cpu->segmented_at) {
+        begin_segment(cpu, skb, address);
+        slot = find(address);
+    }
     if (slot)
-        pass(cpu, slot, place_of_device(dev), POINT_XMIT);
+        pass(cpu, slot, place, POINT_XMIT);
 }
 
 // A packet is at a kernel function, or a tracepoint, that takes it as its first argument.
@@ -928,7 +959,7 @@ static __always_inline void on_gro(struct cpu_area *cpu, struct sk_buff *skb, u6
     if (point_of(slot) == POINT_XMIT) {
         pass(cpu, slot, place, POINT_GRO);
         cpu->gro = address;
-    } else if (device && device->role == ROLE_TUNNEL) {
+    } else if (device && device->is_tunnel) {
         reach(cpu, slot, place, POINT_GRO);
         cpu->gro = address;
     } else {
@@ -956,7 +987,7 @@ static __always_inline bool is_received_again(struct slot *slot, const struct wa
     const struct journey *journey;
     u32 role = device ? device->role : ROLE_ELSEWHERE;
 
-    if (role == ROLE_TUNNEL)
+    if (device && device->is_tunnel)
         return true;
     if (slot->state & SLOT_DELIVERED)
         return is_routed_on(slot, place, POINT_RECEIVE);
@@ -1005,6 +1036,7 @@ static __always_inline void on_receive(struct cpu_area *cpu, struct sk_buff *skb
     at.queue = 0;
     at.is_delivered = is_destination(device);
     at.books = device->books;
+    at.when = 0;
     begin(cpu, &at);
     cpu->arrived_skb = address;
 }
@@ -1343,6 +1375,22 @@ free:
     return 0;
 }
 
+static __noinline int note_segmented(struct cpu_area *cpu, struct slot *slot) {
+    const struct journey *journey;
+
+    if (!cpu || !slot)
+        return 0;
+    journey = journey_of(slot);
+    if (!journey)
+        return 0;
+    cpu->segmented_at = place_of(journey->netns, journey->ifindex);
+    cpu->segmented_when = slot->when;
+    cpu->segmented_target = slot->target;
+    cpu->segmented_flow = slot->flow;
+    cpu->segmented_station = slot->station;
+    return 0;
+}
+
 static __always_inline void on_free(struct cpu_area *cpu, struct sk_buff *skb, u64 address, u32 reason) {
     struct slot *slot = find(address);
 
@@ -1352,8 +1400,15 @@ static __always_inline void on_free(struct cpu_area *cpu, struct sk_buff *skb, u
         end_dropped(cpu, slot, reason);
         return;
     }
-    if (slot->target && !(slot->state & SLOT_DELIVERED))
-        count(cpu, is_gso(skb) ? TALLY_SEGMENTED : WATCH_TALLY_CONSUMED);
+    if (slot->target && !(slot->state & SLOT_DELIVERED)) {
+        if (is_gso(skb)) {
+            count(cpu, TALLY_SEGMENTED);
+            if (point_of(slot) == POINT_QUEUE)
+                note_segmented(cpu, slot);
+        } else {
+            count(cpu, WATCH_TALLY_CONSUMED);
+        }
+    }
     slot->skb = 0;
 }
 

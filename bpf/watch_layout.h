@@ -44,6 +44,14 @@ struct cpu_area {
     __u64 joined_socket; // ... for this socket
     __u64 joined_skb;
     __u64 arrived_skb; // the packet that was received last, if it is followed
+    // The packet that was cut into segments last: where and when it was queued, and whose it is. Each segment goes to the
+    // driver next, before another packet is queued.
+    __u64 segmented_at; // place_of() its device; 0: none
+    __u64 segmented_when;
+    __u32 segmented_target;
+    __u8 segmented_flow;
+    __u8 segmented_station;
+    __u8 unused[2];
     struct softirq_state net_rx;
     __u64 tallies[WATCH_TALLIES];
 };
@@ -84,10 +92,10 @@ VT_INLINE __u64 place_of(__u32 netns, __u32 ifindex) {
 struct watched_device {
     __u32 target; // 0: of none
     __u8 role;
-    __u8 is_last;    // what it transmits is not followed any further
-    __u8 is_entry;   // what it receives has passed nothing that is watched
-    __u8 has_sockets; // its target is a namespace, with sockets of its own
-    __u32 books;     // index of the target's struct target_books
+    __u8 is_last;   // what it transmits is not followed any further
+    __u8 is_entry;  // what it receives has passed nothing that is watched
+    __u8 is_tunnel; // it puts packets into others, and takes them out
+    __u32 books;    // index of the target's struct target_books; 0: it has no sockets
     __u32 unused;
 };
 

@@ -19,6 +19,7 @@ watched_device entry(std::uint32_t target, std::uint32_t books, const WatchedDev
     entry.role = static_cast<__u8>(device.role);
     entry.is_last = device.is_last ? 1 : 0;
     entry.is_entry = device.is_entry ? 1 : 0;
+    entry.is_tunnel = device.is_tunnel ? 1 : 0;
     return entry;
 }
 
@@ -114,7 +115,7 @@ Result<TargetChanges> Registry::update(const Found &found) {
     first_ = false;
     apply_addresses(found);
     engine_.set_tunnels(std::any_of(devices.begin(), devices.end(),
-                                    [](const auto &device) { return device.second.role == layout::ROLE_TUNNEL; }));
+                                    [](const auto &device) { return device.second.is_tunnel != 0; }));
     return apply(devices).map([&] { return std::move(changes); });
 }
 

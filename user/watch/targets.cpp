@@ -18,7 +18,7 @@ namespace {
 using namespace layout;
 
 WatchedDevice to_device(std::uint32_t netns, const Interface &interface, role role, bool is_last = false) {
-    return {netns, interface.ifindex, interface.name, role, is_last};
+    return {netns, interface.ifindex, interface.name, role, is_last, false, is_tunnel(interface)};
 }
 
 // What stands in the host of the pairs of the namespace that the host knows by that number.

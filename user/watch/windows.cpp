@@ -2,6 +2,7 @@
 #include "watch/windows.hpp"
 
 #include "core/printable.hpp"
+#include "privileges/privileges.hpp"
 #include "watch/unread.hpp"
 
 #include <algorithm>
@@ -200,6 +201,7 @@ void Windows::add_unread(std::map<std::uint32_t, WatchSockets> &all) const {
         std::vector<Nanoseconds> ages;
     };
     std::map<std::uint32_t, Waiting> long_ones;
+    RaisedPrivileges raised(Purpose::looking);
     auto add = [&](std::uint32_t number, Nanoseconds age) {
         WatchSockets &sockets = all[number];
         ++sockets.waiting;
@@ -229,6 +231,7 @@ void Windows::add_unread(std::map<std::uint32_t, WatchSockets> &all) const {
 void Windows::begin_to_count() {
     constexpr std::size_t at_a_time = 64; // 0.1 ms each, and the others' turn comes with the windows
     std::size_t begun = 0;
+    RaisedPrivileges raised(Purpose::looking);
     for (const auto &[number, index] : registry_.books()) {
         const Target &target = *registry_.target(number);
         if (target.pid == 0 || begun == at_a_time || !counted_.insert(number).second)
@@ -249,6 +252,7 @@ void Windows::add_counters(std::map<std::uint32_t, WatchSockets> &all) {
         numbers.push_back(number);
     if (numbers.empty())
         return;
+    RaisedPrivileges raised(Purpose::looking);
     for (std::size_t i = 0; i < std::min(at_a_time, numbers.size()); ++i) {
         std::uint32_t number = numbers[next_counted_++ % numbers.size()];
         WatchSockets grown;

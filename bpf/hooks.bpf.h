@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The hooks by which both programs see packets, each once. What is to be done there is said by the functions on_...() of
-// the program that includes this. User space loads the rung of each ladder that this kernel allows, and no others.
+// The hooks by which both programs see packets, each once. What is to be done there is said by the functions on_...()
+// of the program that includes this. User space loads the rung of each ladder that this kernel allows, and no others.
 #ifndef VETHTRACE_HOOKS_BPF_H
 #define VETHTRACE_HOOKS_BPF_H
 
@@ -36,7 +36,8 @@ static __always_inline int at_kprobe(struct sk_buff *skb, u32 point) {
 // ---- queue: a packet is handed to its device's qdisc
 
 SEC("?tp_btf/net_dev_queue")
-int BPF_PROG(net_dev_queue, struct sk_buff *skb) {
+int BPF_PROG(net_dev_queue, struct sk_buff *skb)
+{
     struct cpu_area *cpu = this_cpu();
 
     if (cpu)
@@ -47,7 +48,8 @@ int BPF_PROG(net_dev_queue, struct sk_buff *skb) {
 // ---- xmit: the driver's transmit function begins
 
 SEC("?tp_btf/net_dev_start_xmit")
-int BPF_PROG(net_dev_start_xmit, struct sk_buff *skb, struct net_device *dev) {
+int BPF_PROG(net_dev_start_xmit, struct sk_buff *skb, struct net_device *dev)
+{
     struct cpu_area *cpu = this_cpu();
 
     if (cpu)
@@ -58,18 +60,22 @@ int BPF_PROG(net_dev_start_xmit, struct sk_buff *skb, struct net_device *dev) {
 // ---- netif_rx: the packet is put into a CPU's backlog
 
 SEC("?tp_btf/netif_rx")
-int BPF_PROG(netif_rx, struct sk_buff *skb) { return at_function(skb, POINT_NETIF_RX); }
+int BPF_PROG(netif_rx, struct sk_buff *skb)
+{ return at_function(skb, POINT_NETIF_RX); }
 
 SEC("?fentry")
-int BPF_PROG(netif_rx_fentry, struct sk_buff *skb) { return at_function(skb, POINT_NETIF_RX); }
+int BPF_PROG(netif_rx_fentry, struct sk_buff *skb)
+{ return at_function(skb, POINT_NETIF_RX); }
 
 SEC("?kprobe")
-int BPF_KPROBE(netif_rx_kprobe, struct sk_buff *skb) { return at_kprobe(skb, POINT_NETIF_RX); }
+int BPF_KPROBE(netif_rx_kprobe, struct sk_buff *skb)
+{ return at_kprobe(skb, POINT_NETIF_RX); }
 
 // ---- gro: a device's NAPI poll took the packet up and hands it to GRO, which holds it, merges it or lets it pass
 
 SEC("?tp_btf/napi_gro_receive_entry")
-int BPF_PROG(napi_gro_receive_entry, struct sk_buff *skb) {
+int BPF_PROG(napi_gro_receive_entry, struct sk_buff *skb)
+{
     struct cpu_area *cpu = this_cpu();
 
     if (cpu)
@@ -78,7 +84,8 @@ int BPF_PROG(napi_gro_receive_entry, struct sk_buff *skb) {
 }
 
 SEC("?tp_btf/napi_gro_receive_exit")
-int BPF_PROG(napi_gro_receive_exit, int result) {
+int BPF_PROG(napi_gro_receive_exit, int result)
+{
     struct cpu_area *cpu = this_cpu();
 
     if (cpu)
@@ -90,7 +97,8 @@ int BPF_PROG(napi_gro_receive_exit, int result) {
 // ---- receive: the packet enters its device's receive path
 
 SEC("?tp_btf/netif_receive_skb")
-int BPF_PROG(netif_receive_skb, struct sk_buff *skb) {
+int BPF_PROG(netif_receive_skb, struct sk_buff *skb)
+{
     struct cpu_area *cpu = this_cpu();
 
     if (cpu)
@@ -101,7 +109,8 @@ int BPF_PROG(netif_receive_skb, struct sk_buff *skb) {
 // ---- NET_RX
 
 SEC("?tp_btf/softirq_raise")
-int BPF_PROG(softirq_raise, unsigned int vector) {
+int BPF_PROG(softirq_raise, unsigned int vector)
+{
     struct cpu_area *cpu;
 
     if (vector != NET_RX_SOFTIRQ)
@@ -113,7 +122,8 @@ int BPF_PROG(softirq_raise, unsigned int vector) {
 }
 
 SEC("?tp_btf/softirq_entry")
-int BPF_PROG(softirq_entry, unsigned int vector) {
+int BPF_PROG(softirq_entry, unsigned int vector)
+{
     struct cpu_area *cpu;
 
     if (vector != NET_RX_SOFTIRQ)
@@ -125,7 +135,8 @@ int BPF_PROG(softirq_entry, unsigned int vector) {
 }
 
 SEC("?tp_btf/softirq_exit")
-int BPF_PROG(softirq_exit, unsigned int vector) {
+int BPF_PROG(softirq_exit, unsigned int vector)
+{
     struct cpu_area *cpu;
 
     if (vector != NET_RX_SOFTIRQ)
@@ -139,7 +150,8 @@ int BPF_PROG(softirq_exit, unsigned int vector) {
 // ---- the socket: TCP begins with a packet, and the socket tells its owner that there is something to read
 
 SEC("?tp_btf/tcp_probe")
-int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb) {
+int BPF_PROG(tcp_probe, struct sock *sk, struct sk_buff *skb)
+{
     struct cpu_area *cpu = this_cpu();
 
     if (cpu)
@@ -156,21 +168,24 @@ static __always_inline int data_ready(const struct sock *sk, const struct socket
 }
 
 SEC("?tp_btf/sk_data_ready")
-int BPF_PROG(sk_data_ready, const struct sock *sk) {
+int BPF_PROG(sk_data_ready, const struct sock *sk)
+{
     struct socket_name name = name_of(sk);
 
     return data_ready(sk, &name);
 }
 
 SEC("?fentry")
-int BPF_PROG(sock_def_readable_fentry, const struct sock *sk) {
+int BPF_PROG(sock_def_readable_fentry, const struct sock *sk)
+{
     struct socket_name name = name_of(sk);
 
     return data_ready(sk, &name);
 }
 
 SEC("?kprobe")
-int BPF_KPROBE(sock_def_readable_kprobe, const struct sock *sk) {
+int BPF_KPROBE(sock_def_readable_kprobe, const struct sock *sk)
+{
     struct socket_name name = read_name_of(sk);
 
     return data_ready(sk, &name);
@@ -196,7 +211,8 @@ int kfree_skb(u64 *ctx) {
 }
 
 SEC("?tp_btf/consume_skb")
-int BPF_PROG(consume_skb, struct sk_buff *skb) {
+int BPF_PROG(consume_skb, struct sk_buff *skb)
+{
     struct cpu_area *cpu = this_cpu();
 
     if (cpu)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The lab: packets of the load between its two ends, read from send to receive. Which message a packet carries is known,
-// and so is every device on its path; each hop between two stations is added to a histogram of this CPU. The hooks by
-// which packets are seen are in hooks.bpf.h, which calls the functions on_...() below.
+// The lab: packets of the load between its two ends, read from send to receive. Which message a packet carries is
+// known, and so is every device on its path; each hop between two stations is added to a histogram of this CPU. The
+// hooks by which packets are seen are in hooks.bpf.h, which calls the functions on_...() below.
 #include "kernel.h"
 
 #include <bpf/bpf_helpers.h>
@@ -621,9 +621,11 @@ static __always_inline void on_free(struct cpu_area *cpu, struct sk_buff *skb, u
 
 #define XMIT_HOOKS(driver)                                                                                             \
     SEC("?fentry")                                                                                                     \
-    int BPF_PROG(driver##_xmit_fentry, struct sk_buff *skb) { return at_function(skb, POINT_XMIT); }                   \
+    int BPF_PROG(driver##_xmit_fentry, struct sk_buff *skb)                                                            \
+    { return at_function(skb, POINT_XMIT); }                                                                           \
     SEC("?kprobe")                                                                                                     \
-    int BPF_KPROBE(driver##_xmit_kprobe, struct sk_buff *skb) { return at_kprobe(skb, POINT_XMIT); }
+    int BPF_KPROBE(driver##_xmit_kprobe, struct sk_buff *skb)                                                          \
+    { return at_kprobe(skb, POINT_XMIT); }
 
 XMIT_HOOKS(veth)
 XMIT_HOOKS(bridge)

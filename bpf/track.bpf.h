@@ -5,8 +5,8 @@
 // takes none away, because the packet that has it may be at a station on another CPU right now. Only a slot in which
 // nothing has happened for a second is taken over: its packet is gone, or as good as gone.
 //
-// Each program has its own struct slot and struct cpu_area; what is needed of them here are the slot's `skb` and `when`,
-// and the area's `scratch`, `events` and `tallies`. It says by is_spare() which of its slots can be given away.
+// Each program has its own struct slot and struct cpu_area; what is needed of them here are the slot's `skb` and
+// `when`, and the area's `scratch`, `events` and `tallies`. It says by is_spare() which of its slots can be given away.
 #ifndef VETHTRACE_TRACK_BPF_H
 #define VETHTRACE_TRACK_BPF_H
 

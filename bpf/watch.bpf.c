@@ -1082,8 +1082,7 @@ static __noinline int claim_for_socket(struct cpu_area *cpu, struct slot *slot, 
     }
     sockets = sockets_of(netns);
     pending = slot->state & SLOT_UNDECIDED ? journey->target : 0;
-    if (!slot->target && pending &&
-        !claim(cpu, slot, journey, pending, (u32)slot->flow << WHERE_SHIFT | POINT_QUEUE))
+    if (!slot->target && pending && !claim(cpu, slot, journey, pending, (u32)slot->flow << WHERE_SHIFT | POINT_QUEUE))
         return false;
     if (!sockets) { // the node's own socket, or that of a container which is not watched
         if (slot->target) {
@@ -1314,8 +1313,7 @@ static __always_inline bool is_harmless(const struct journey *journey, u32 reaso
         return true;
     switch (journey->names.protocol) {
     case TCP_PROTOCOL:
-        return when & HARMLESS_TCP ||
-               (when & HARMLESS_WITHOUT_PAYLOAD && !journey->payload && !journey->names.is_syn);
+        return when & HARMLESS_TCP || (when & HARMLESS_WITHOUT_PAYLOAD && !journey->payload && !journey->names.is_syn);
     case ICMP_PROTOCOL:
     case ICMPV6_PROTOCOL:
         return when & HARMLESS_ICMP;
@@ -1437,7 +1435,8 @@ static __always_inline void has_read(struct cpu_area *cpu, u64 socket) {
 }
 
 SEC("?tp_btf/sock_recv_length")
-int BPF_PROG(sock_recv_length, struct sock *sk, int bytes) {
+int BPF_PROG(sock_recv_length, struct sock *sk, int bytes)
+{
     struct cpu_area *cpu = this_cpu();
 
     if (cpu && bytes > 0)
@@ -1447,7 +1446,8 @@ int BPF_PROG(sock_recv_length, struct sock *sk, int bytes) {
 
 // For TCP only, but on older kernels, too.
 SEC("?tp_btf/tcp_rcv_space_adjust")
-int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk) {
+int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk)
+{
     struct cpu_area *cpu = this_cpu();
 
     if (cpu)
@@ -1457,7 +1457,8 @@ int BPF_PROG(tcp_rcv_space_adjust, struct sock *sk) {
 
 // A connection is closed: nobody will read what it still has, and its address will be another socket's.
 SEC("?tp_btf/inet_sock_set_state")
-int BPF_PROG(inet_sock_set_state, const struct sock *sk, int old_state, int new_state) {
+int BPF_PROG(inet_sock_set_state, const struct sock *sk, int old_state, int new_state)
+{
     enum { CLOSED = 7 }; // TCP_CLOSE in include/net/tcp_states.h
     struct unread *unread;
     struct cpu_area *cpu;

@@ -27,8 +27,8 @@ enum watch_tally {
     WATCH_TALLY_DROPPED,        // of those that are somebody's
     WATCH_TALLY_DROPS_OVERFLOW, // more kinds of drops than there are places
     WATCH_TALLY_SERIES_OVERFLOW,
-    WATCH_TALLY_SUPPRESSED,   // slower than it may be, but too many were reported already
-    WATCH_TALLY_WAITS_LOST,   // a socket's wait that found no place, so its wakeup is not measured
+    WATCH_TALLY_SUPPRESSED, // slower than it may be, but too many were reported already
+    WATCH_TALLY_WAITS_LOST, // a socket's wait that found no place, so its wakeup is not measured
     WATCH_TALLIES,
 };
 
@@ -44,8 +44,8 @@ struct cpu_area {
     __u64 joined_socket; // ... for this socket
     __u64 joined_skb;
     __u64 arrived_skb; // the packet that was received last, if it is followed
-    // The packet that was cut into segments last: where and when it was queued, and whose it is. Each segment goes to the
-    // driver next, before another packet is queued.
+    // The packet that was cut into segments last: where and when it was queued, and whose it is. Each segment goes to
+    // the driver next, before another packet is queued.
     __u64 segmented_at; // place_of() its device; 0: none
     __u64 segmented_when;
     __u32 segmented_target;
@@ -202,8 +202,8 @@ struct journey {
     __u32 target;
     __u32 second_target;
     __u32 bytes;
-    __u32 payload; // bytes of data behind the headers of TCP or UDP
-    __u32 books;   // of the target whose sockets it is for, once it is delivered; 0: none
+    __u32 payload;             // bytes of data behind the headers of TCP or UDP
+    __u32 books;               // of the target whose sockets it is for, once it is delivered; 0: none
     struct packet_names names; // as it began
     struct packet_names after; // as it ended, if is_translated
     __u8 flow;
@@ -270,8 +270,8 @@ struct watch_filter {
     struct port_range ports[PORT_RANGES];
 };
 
-// Whether the packets of a connection are asked for once NAT has been through them: a hash of their names as they begin,
-// with the answer in its lowest bit.
+// Whether the packets of a connection are asked for once NAT has been through them: a hash of their names as they
+// begin, with the answer in its lowest bit.
 enum { VERDICT_BITS = 12 };
 
 #ifdef __cplusplus

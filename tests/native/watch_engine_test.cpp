@@ -112,8 +112,8 @@ protected:
 
     // What was followed is accounted for, to the last packet.
     void expect_balanced() const {
-        EXPECT_EQ(tally(TALLY_ENTERED), tally(TALLY_COMPLETED) + tally(WATCH_TALLY_DROPPED) + tally(WATCH_TALLY_CONSUMED) +
-                                            tally(TALLY_STALE) + engine_->in_flight());
+        EXPECT_EQ(tally(TALLY_ENTERED), tally(TALLY_COMPLETED) + tally(WATCH_TALLY_DROPPED) +
+                                            tally(WATCH_TALLY_CONSUMED) + tally(TALLY_STALE) + engine_->in_flight());
         EXPECT_EQ(tally(TALLY_STALE), 0);
         EXPECT_EQ(tally(WATCH_TALLY_SERIES_OVERFLOW), 0);
         EXPECT_EQ(tally(TALLY_NEGATIVE), 0);
@@ -177,8 +177,10 @@ const Edges through_bridge = {
 };
 
 const Edges on_a_parent = {
-    "out queue@container -> xmit@container",   "out xmit@container -> queue@uplink",
-    "out queue@uplink -> xmit@uplink",         "in receive@uplink -> data_ready@container",
+    "out queue@container -> xmit@container",
+    "out xmit@container -> queue@uplink",
+    "out queue@uplink -> xmit@uplink",
+    "in receive@uplink -> data_ready@container",
     "in data_ready@container -> app_recv@container",
 };
 

@@ -215,8 +215,7 @@ Result<Exit> run_command_in_lab(const InLabCommand &command) {
         return tl::unexpected(ended.error());
 
     Environment environment = read_environment();
-    WatchReport report{lab.totals(), *ended,           environment,          {},
-                       {},           watched(command), advise(lab.totals())};
+    WatchReport report{lab.totals(), *ended, environment, {}, {}, watched(command), advise(lab.totals())};
     Result<void> published =
         to->publish({[&] { return to_json(report); }, [&](const TextStyle &style) { return to_text(report, style); },
                      [&] { return to_page(report, lab.history()); }});

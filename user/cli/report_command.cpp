@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "core/advice.hpp"
 #include "cli/report_command.hpp"
+#include "core/advice.hpp"
 
 #include "cli/publish.hpp"
 #include "cli/replay.hpp"
@@ -134,7 +134,8 @@ Result<void> report_recording(const ReportCommand &command) {
     }
     const WatchTotals &totals = recording->totals();
     WatchReport whole{totals,           recording->ended(),   recording->environment(),
-                      reader.moments(), recording->remarks(), recording->lab(), advise(totals)};
+                      reader.moments(), recording->remarks(), recording->lab(),
+                      advise(totals)};
     Shown all{[&] { return to_json(whole); }, [&](const TextStyle &style) { return to_text(whole, style); },
               [&] { return to_page(whole, reader.history()); }};
     if (!has_other_form(command))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The notes that the load generator and the BPF side leave for each other; see struct flow in bpf/lab_layout.h. The load
-// writes and reads them only while it is traced.
+// The notes that the load generator and the BPF side leave for each other; see struct flow in bpf/lab_layout.h. The
+// load writes and reads them only while it is traced.
 #pragma once
 
 #include "lab_layout.h"

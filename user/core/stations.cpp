@@ -11,18 +11,17 @@ namespace vethtrace {
 
 namespace {
 
-constexpr std::array<std::string_view, layout::ROLES> role_names = {"elsewhere", "container", "host", "uplink",
-                                                                    "peer",      "host2",     "far",  "bridge",
-                                                                    "tunnel",    "ifb"};
+constexpr std::array<std::string_view, layout::ROLES> role_names = {
+    "elsewhere", "container", "host", "uplink", "peer", "host2", "far", "bridge", "tunnel", "ifb"};
 constexpr std::array<std::string_view, layout::POINTS> point_names = {"queue", "xmit", "netif_rx", "gro", "receive"};
 constexpr std::array<std::string_view, layout::ENDS_NAMED> end_names = {"client", "server", "container"};
 constexpr std::array<std::string_view, layout::MOMENTS> moment_names = {"app_send", "data_ready", "app_recv",
                                                                         "tcp_rcv"};
 
 constexpr std::array<std::string_view, 17> stage_names = {
-    "socket_tx",    "segments", "qdisc",      "device_xmit", "backlog", "gro",         "bridge", "host_forward",
-    "uplink_qdisc", "wire",     "peer_qdisc", "stack_rx",    "wakeup",  "application", "encap",  "decap",
-    "unforeseen"};
+    "socket_tx", "segments",     "qdisc",        "device_xmit", "backlog",    "gro",
+    "bridge",    "host_forward", "uplink_qdisc", "wire",        "peer_qdisc", "stack_rx",
+    "wakeup",    "application",  "encap",        "decap",       "unforeseen"};
 
 } // namespace
 

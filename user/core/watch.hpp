@@ -33,8 +33,8 @@ struct WatchedDevice {
     int ifindex = 0;
     std::string name;
     layout::role role = layout::ROLE_ELSEWHERE;
-    bool is_last = false;  // what it transmits leaves this machine, or at least what is watched of it
-    bool is_entry = false; // what it receives comes from where nothing is watched
+    bool is_last = false;   // what it transmits leaves this machine, or at least what is watched of it
+    bool is_entry = false;  // what it receives comes from where nothing is watched
     bool is_tunnel = false; // it puts packets into others: vxlan, geneve, wireguard, ...
 
     friend bool operator==(const WatchedDevice &, const WatchedDevice &) = default;

@@ -67,7 +67,7 @@ struct NodeFigures {
     std::uint64_t followed_hops = 0;                   // measured ones, each counted once
     double overhead_ns = 0;                            // of the busiest CPU's time
     double overhead = 0;                               // as a part of it, in the last window
-    double sample_ratio = 1; // packets that came, for each that was followed; of the last window
+    double sample_ratio = 1;  // packets that came, for each that was followed; of the last window
     bool over_budget = false; // in the last window
     std::size_t targets = 0;
     std::map<std::string, std::size_t> modes;

@@ -35,7 +35,7 @@ public:
 
 private:
     std::array<double, bounds + 1> octaves_ = {}; // each for itself; the last has what is longer
-    long double sum_ = 0; // exact up to 2^64 ns
+    long double sum_ = 0;                         // exact up to 2^64 ns
 };
 
 } // namespace vethtrace

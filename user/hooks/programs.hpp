@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// A BPF object: which of its programs are used, loading it, attaching and detaching them. What its maps hold is known to
-// the engines.
+// A BPF object: which of its programs are used, loading it, attaching and detaching them. What its maps hold is known
+// to the engines.
 #pragma once
 
 #include "core/error.hpp"

@@ -281,7 +281,8 @@ target_books WatchEngine::books(std::uint32_t index) const {
 }
 
 std::uint64_t WatchEngine::now() {
-    return static_cast<std::uint64_t>(std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count());
+    return static_cast<std::uint64_t>(
+        std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count());
 }
 
 std::vector<unread> WatchEngine::unread() const {

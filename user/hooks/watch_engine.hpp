@@ -21,9 +21,9 @@ namespace vethtrace {
 
 struct WatchEngineOptions {
     watch_layout::watch_filter filter = {};
-    bool can_cast = false;          // see Features
-    std::uint32_t sample = 1;       // follow one packet in so many
-    std::uint32_t series = 8192;    // at most; 4 KiB of kernel memory each
+    bool can_cast = false;              // see Features
+    std::uint32_t sample = 1;           // follow one packet in so many
+    std::uint32_t series = 8192;        // at most; 4 KiB of kernel memory each
     std::uint64_t slower_than = 0;      // ns; packets that take longer are reported one by one ...
     std::uint32_t reported_at_most = 0; // ... up to so many on each CPU and window
     std::array<std::uint8_t, layout::DROP_REASONS> harmless = {}; // by reason: watch_layout::HARMLESS_... bits

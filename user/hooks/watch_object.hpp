@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The generated skeleton of watch's BPF object. It names the types of global variables as BPF does, without a namespace.
+// The generated skeleton of watch's BPF object. It names the types of global variables as BPF does, without a
+// namespace.
 #pragma once
 
 #include "watch_layout.h"

@@ -114,8 +114,8 @@ Result<TargetChanges> Registry::update(const Found &found) {
     node_ = found.node;
     first_ = false;
     apply_addresses(found);
-    engine_.set_tunnels(std::any_of(devices.begin(), devices.end(),
-                                    [](const auto &device) { return device.second.is_tunnel != 0; }));
+    engine_.set_tunnels(
+        std::any_of(devices.begin(), devices.end(), [](const auto &device) { return device.second.is_tunnel != 0; }));
     return apply(devices).map([&] { return std::move(changes); });
 }
 

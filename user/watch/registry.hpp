@@ -69,7 +69,7 @@ private:
     std::map<std::uint32_t, Entry> targets_;
     std::vector<WatchedDevice> node_;
     Addresses addresses_; // with the numbers of their targets; 0: of several
-    Devices devices_; // as the programs have them, by watch_layout::place_of()
+    Devices devices_;     // as the programs have them, by watch_layout::place_of()
     std::uint32_t last_number_ = 0;
     std::uint32_t last_books_ = 0;
     std::vector<std::uint32_t> free_books_;

@@ -24,8 +24,8 @@ public:
 
         friend auto operator<=>(const Path &, const Path &) = default;
     };
-    // Data for a target's sockets, and what of it they took. TCP can join packets before it looks at them, so that there
-    // are fewer of them, but not fewer bytes.
+    // Data for a target's sockets, and what of it they took. TCP can join packets before it looks at them, so that
+    // there are fewer of them, but not fewer bytes.
     struct ToSockets {
         std::uint64_t packets = 0;
         std::uint64_t bytes = 0;
@@ -46,8 +46,8 @@ public:
     void lost(Path path, Station last, std::uint64_t packets);
     void to_sockets(Path path, const ToSockets &grown);
 
-    // Stages that fewer than 99 % of the packets were seen in which should have been. What is too little to tell is kept
-    // until there is more, or it is the last time.
+    // Stages that fewer than 99 % of the packets were seen in which should have been. What is too little to tell is
+    // kept until there is more, or it is the last time.
     [[nodiscard]] std::vector<Gap> gaps(const std::function<bool(std::uint32_t target)> &is_bridged, bool is_last);
 
     void forget(const std::function<bool(std::uint32_t target)> &is_gone);

@@ -7,7 +7,7 @@ namespace vethtrace {
 
 namespace {
 
-struct Row {
+struct ReasonRow {
     std::string_view reason;
     HarmlessWhen when;
 };
@@ -21,7 +21,7 @@ constexpr HarmlessWhen of_tcp = {.without_payload = true, .always_tcp = true};
 // stand here is a loss: NETFILTER_DROP, SOCKET_RCVBUFF, the checksums, TCP_OVERWINDOW, TCP_ZEROWINDOW,
 // TCP_LISTEN_OVERFLOW (it takes the last acknowledgement of a handshake), TCP_RFC7323_PAWS, TCP_OFO_QUEUE_PRUNE (data
 // that had come and has to come again), and what is not known yet.
-constexpr std::array<Row, 18> rows = {{
+constexpr std::array<ReasonRow, 18> reason_rows = {{
     // Kernels without reasons, and places that give none, as the end of tcp_rcv_state_process(), and of ip6_mc_input(),
     // which frees what it has given no listener: MLD and neighbour discovery of others.
     {"UNNAMED", unsaid},
@@ -55,7 +55,7 @@ constexpr std::array<Row, 18> rows = {{
 } // namespace
 
 HarmlessWhen harmless_when(std::string_view reason) {
-    for (const Row &row : rows)
+    for (const ReasonRow &row : reason_rows)
         if (row.reason == reason)
             return row.when;
     return {};

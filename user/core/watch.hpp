@@ -17,6 +17,7 @@
 #include <string>
 #include <string_view>
 #include <sys/types.h>
+#include <tuple>
 #include <vector>
 
 namespace vethtrace {
@@ -59,7 +60,10 @@ struct IpAddress {
     std::uint8_t family = 4;                 // 4 or 6
     std::array<std::uint8_t, 16> bytes = {}; // of 4 the first four; the rest is 0
 
-    friend auto operator<=>(const IpAddress &, const IpAddress &) = default;
+    friend bool operator==(const IpAddress &, const IpAddress &) = default;
+    friend bool operator<(const IpAddress &a, const IpAddress &b) {
+        return std::tie(a.family, a.bytes) < std::tie(b.family, b.bytes);
+    }
 };
 
 // A network namespace, as seen from outside, with the name under which people know it.

@@ -75,15 +75,15 @@ public:
     [[nodiscard]] const Programs &programs() const { return object_->programs(); }
     [[nodiscard]] watch_bpf &object() const { return object_->skeleton(); }
     [[nodiscard]] decltype(watch_bpf::maps) &maps() const { return object().maps; }
-    [[nodiscard]] std::span<cpu_area> cpus() const { return cpus_.elements(); }
-    [[nodiscard]] std::span<slot_pair> slots() const { return slots_.elements(); }
+    [[nodiscard]] std::span<watch_layout::cpu_area> cpus() const { return cpus_.elements(); }
+    [[nodiscard]] std::span<watch_layout::slot_pair> slots() const { return slots_.elements(); }
     [[nodiscard]] std::span<watch_layout::slowest> slowest() const { return slowest_.elements(); }
     [[nodiscard]] std::span<target_books> books() const { return books_.elements(); }
     [[nodiscard]] std::span<unread_set> unread() const { return unread_.elements(); }
     [[nodiscard]] const std::vector<std::string> &drop_reasons() const { return drop_reasons_; }
 
     void set_sample(std::uint32_t one_in) {
-        for (cpu_area &cpu : cpus())
+        for (watch_layout::cpu_area &cpu : cpus())
             cpu.sample_limit = sample_limit(one_in);
     }
 
@@ -130,7 +130,7 @@ private:
 
     void prepare_areas() {
         std::uint32_t id = 0;
-        for (cpu_area &cpu : cpus()) {
+        for (watch_layout::cpu_area &cpu : cpus()) {
             cpu.events = std::uint64_t{id} << EVENT_COUNT_BITS;
             cpu.cpu = id++;
         }
@@ -155,8 +155,8 @@ private:
     WatchEngineOptions options_;
     std::vector<std::string> drop_reasons_;
     std::optional<BpfObject<watch_bpf>> object_;
-    SharedArray<cpu_area> cpus_;
-    SharedArray<slot_pair> slots_;
+    SharedArray<watch_layout::cpu_area> cpus_;
+    SharedArray<watch_layout::slot_pair> slots_;
     SharedArray<watch_layout::slowest> slowest_;
     SharedArray<target_books> books_;
     SharedArray<unread_set> unread_;
@@ -296,7 +296,7 @@ std::vector<unread> WatchEngine::unread() const {
 std::vector<WatchEngine::Tallies> WatchEngine::tallies() const {
     std::vector<Tallies> all;
     all.reserve(implementation_->cpus().size());
-    for (const cpu_area &cpu : implementation_->cpus()) {
+    for (const watch_layout::cpu_area &cpu : implementation_->cpus()) {
         Tallies tallies = {};
         std::copy_n(cpu.tallies, WATCH_TALLIES, tallies.begin());
         all.push_back(tallies);
@@ -305,17 +305,17 @@ std::vector<WatchEngine::Tallies> WatchEngine::tallies() const {
 }
 
 std::vector<std::uint64_t> WatchEngine::events() const {
-    std::span<const cpu_area> cpus = implementation_->cpus();
+    std::span<const watch_layout::cpu_area> cpus = implementation_->cpus();
     std::vector<std::uint64_t> events(cpus.size());
     std::transform(cpus.begin(), cpus.end(), events.begin(),
-                   [](const cpu_area &cpu) { return cpu.events & ((1ULL << EVENT_COUNT_BITS) - 1); });
+                   [](const watch_layout::cpu_area &cpu) { return cpu.events & ((1ULL << EVENT_COUNT_BITS) - 1); });
     return events;
 }
 
 std::uint64_t WatchEngine::in_flight() const {
     std::uint64_t count = 0;
-    for (const slot_pair &pair : implementation_->slots())
-        for (const slot &slot : pair.slot)
+    for (const watch_layout::slot_pair &pair : implementation_->slots())
+        for (const watch_layout::slot &slot : pair.slot)
             count += slot.skb != 0 && slot.target != 0 && (slot.state & SLOT_DELIVERED) == 0 ? 1 : 0;
     return count;
 }

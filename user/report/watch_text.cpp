@@ -226,6 +226,7 @@ std::vector<std::string> drop_lines(std::vector<WatchDrop> drops, const TextStyl
 std::vector<std::string> gap_lines(const std::vector<WatchUnseen> &unseen, const std::vector<WatchSockets> &sockets,
                                    const TextStyle &style) {
     std::vector<std::string> lines;
+    lines.reserve(unseen.size());
     for (const WatchUnseen &one : unseen)
         lines.push_back(painted(fmt::format(" not seen: {}", unseen_text(one)), Tone::bad, style));
     for (const WatchSockets &one : sockets)

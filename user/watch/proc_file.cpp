@@ -37,4 +37,12 @@ std::optional<ProcText> read_proc_file(const std::filesystem::path &path, std::s
     return read;
 }
 
+std::string_view next_column(std::string_view &line) {
+    line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+    std::size_t end = std::min(line.find_first_of(" \t"), line.size());
+    std::string_view column = line.substr(0, end);
+    line.remove_prefix(end);
+    return column;
+}
+
 } // namespace vethtrace

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace vethtrace {
 
@@ -17,5 +18,8 @@ struct ProcText {
 
 // Null: there is no such file, or it cannot be read.
 [[nodiscard]] std::optional<ProcText> read_proc_file(const std::filesystem::path &path, std::size_t most_bytes);
+
+// The next of the columns that blanks separate, taken off the line; empty: there are no more.
+std::string_view next_column(std::string_view &line);
 
 } // namespace vethtrace

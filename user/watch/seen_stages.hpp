@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -22,7 +23,7 @@ public:
         std::uint32_t target = 0;
         Flow flow = Flow::out;
 
-        friend auto operator<=>(const Path &, const Path &) = default;
+        friend bool operator<(Path a, Path b) { return std::tie(a.target, a.flow) < std::tie(b.target, b.flow); }
     };
     // Data for a target's sockets, and what of it they took. TCP can join packets before it looks at them, so that
     // there are fewer of them, but not fewer bytes.

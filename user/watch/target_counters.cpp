@@ -22,15 +22,6 @@ std::string_view take(std::string_view &text, char until) {
     return part;
 }
 
-// The next of the columns that blanks separate; empty: there are no more.
-std::string_view next_column(std::string_view &line) {
-    line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
-    std::size_t end = std::min(line.find_first_of(" \t"), line.size());
-    std::string_view column = line.substr(0, end);
-    line.remove_prefix(end);
-    return column;
-}
-
 std::uint64_t number(std::string_view text) {
     std::uint64_t value = 0;
     std::from_chars(text.data(), text.data() + text.size(), value);

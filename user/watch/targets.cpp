@@ -264,11 +264,10 @@ void TargetFinder::add_device(Target &target, const Links &links, const Interfac
     if (is_on_parent(interface) && netns == links.netns && !is_here())
         netns = host_;
     LeadsTo leads_to = LeadsTo::unknown;
-    if (end != nullptr)
-        leads_to = LeadsTo::watched;
-    else if (netns == links.netns && (!is_pair(interface) || interface.link != 0))
+    bool is_own = end == nullptr && netns == links.netns && (!is_pair(interface) || interface.link != 0);
+    if (is_own)
         leads_to = LeadsTo::own_namespace;
-    else if (netns && is_on_parent(interface) && links_of(*netns) != nullptr)
+    else if (end != nullptr || (netns && is_on_parent(interface) && links_of(*netns) != nullptr))
         leads_to = LeadsTo::watched;
     else if (netns)
         leads_to = LeadsTo::unreadable;

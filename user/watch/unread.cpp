@@ -14,14 +14,6 @@ namespace vethtrace {
 
 namespace {
 
-std::string_view next_column(std::string_view &line) {
-    line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
-    std::size_t end = std::min(line.find(' '), line.size());
-    std::string_view column = line.substr(0, end);
-    line.remove_prefix(end);
-    return column;
-}
-
 // What stands behind the last colon, if there is one: "0100007F:1F90" is port 8080.
 template<typename Number>
 std::optional<Number> after_colon(std::string_view column) {
@@ -88,7 +80,7 @@ std::vector<std::uint64_t> unread_bytes(const std::vector<SocketLine> &sockets, 
 
 std::optional<std::vector<std::optional<std::uint64_t>>> read_unread(const Roots &roots, const Target &target,
                                                                      std::span<const SocketPorts> asked) {
-    constexpr std::size_t most_bytes = 1024UL * 1024; // some 7,000 sockets
+    constexpr std::size_t most_of_a_table = 1024UL * 1024; // some 7,000 sockets
     struct Table {
         const char *name;
         std::uint8_t protocol;
@@ -105,7 +97,7 @@ std::optional<std::vector<std::optional<std::uint64_t>>> read_unread(const Roots
         if (std::none_of(asked.begin(), asked.end(),
                          [&](const SocketPorts &ports) { return ports.protocol == table.protocol; }))
             continue;
-        std::optional<ProcText> text = read_proc_file(process / "net" / table.name, most_bytes);
+        std::optional<ProcText> text = read_proc_file(process / "net" / table.name, most_of_a_table);
         if (!text)
             continue; // without IPv6
         is_there = true;

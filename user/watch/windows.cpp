@@ -247,9 +247,8 @@ void Windows::begin_to_count() {
 void Windows::add_counters(std::map<std::uint32_t, WatchSockets> &all) {
     constexpr std::size_t at_a_time = 32;
     std::map<std::uint32_t, std::uint32_t> books = registry_.books();
-    std::vector<std::uint32_t> numbers;
-    for (const auto &[number, index] : books)
-        numbers.push_back(number);
+    std::vector<std::uint32_t> numbers(books.size());
+    std::transform(books.begin(), books.end(), numbers.begin(), [](const auto &each) { return each.first; });
     if (numbers.empty())
         return;
     RaisedPrivileges raised(Purpose::looking);

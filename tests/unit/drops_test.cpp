@@ -8,10 +8,17 @@ namespace vethtrace {
 namespace {
 
 TEST(Drops, HarmNobodyWhenTcpLetsGoOfWhatHasNoData) {
-    for (const char *reason : {"UNNAMED", "NOT_SPECIFIED", "QUEUE_PURGE", "SOCKET_CLOSE", "TCP_OLD_ACK",
-                               "TCP_TOO_OLD_ACK", "TCP_RFC7323_PAWS_ACK", "TCP_INVALID_SEQUENCE",
-                               "TCP_INVALID_END_SEQUENCE", "TCP_CLOSE", "TCP_RESET", "TCP_ABORT_ON_DATA"})
+    for (const char *reason :
+         {"QUEUE_PURGE", "SOCKET_CLOSE", "TCP_OLD_ACK", "TCP_TOO_OLD_ACK", "TCP_RFC7323_PAWS_ACK",
+          "TCP_INVALID_SEQUENCE", "TCP_INVALID_END_SEQUENCE", "TCP_CLOSE", "TCP_RESET", "TCP_ABORT_ON_DATA"})
         EXPECT_EQ(harmless_when(reason), (HarmlessWhen{.without_payload = true})) << reason;
+}
+
+// Such a multicast is freed with no reason, as data are that TCP has no use for.
+TEST(Drops, HarmNobodyWhenAMulticastIsNotWanted) {
+    for (const char *reason : {"UNNAMED", "NOT_SPECIFIED"})
+        EXPECT_EQ(harmless_when(reason), (HarmlessWhen{.without_payload = true, .multicast = true})) << reason;
+    EXPECT_EQ(harmless_when("IPV6DISABLED"), (HarmlessWhen{.multicast = true}));
 }
 
 TEST(Drops, HarmNobodyWhenTheSameDataHadCome) {
@@ -63,7 +70,6 @@ TEST(Drops, AreLossesOtherwise) {
                                "TCP_OFO_QUEUE_PRUNE",
                                "IP_OUTNOROUTES",
                                "BPF_CGROUP_EGRESS",
-                               "IPV6DISABLED",
                                "NEIGH_CREATEFAIL",
                                "NEIGH_FAILED",
                                "NEIGH_QUEUEFULL",

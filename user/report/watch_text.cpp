@@ -172,11 +172,11 @@ std::string sampling_text(const WatchWindow &window) {
 }
 
 std::string header(const WatchWindow &window, const WatchView &view, const TextStyle &style) {
-    // First what must not be cut off: there can be many targets, connected in many ways.
-    std::string text = fmt::format("vethtrace watch  {}{}{}  {} window  {}  tracing {:.1f} % of a CPU  {}",
-                                   view.frozen ? "FROZEN  " : "", window.over_budget ? "OVER THE BUDGET  " : "",
-                                   clock_text(window.begun), duration_text(static_cast<double>(window.duration_ns)),
-                                   sampling_text(window), window.overhead * percent, targets_text(window));
+    // First what must not be cut off.
+    std::string text = fmt::format(
+        "vethtrace watch  {}{}{}  {}  {} window  {}  tracing {:.1f} % of a CPU", view.frozen ? "FROZEN  " : "",
+        window.over_budget ? "OVER THE BUDGET  " : "", clock_text(window.begun), targets_text(window),
+        duration_text(static_cast<double>(window.duration_ns)), sampling_text(window), window.overhead * percent);
     return painted(cut(text, static_cast<std::size_t>(style.width)), Tone::strong, style);
 }
 

@@ -236,11 +236,15 @@ std::vector<std::string> gap_lines(const std::vector<WatchUnseen> &unseen, const
     return lines;
 }
 
+std::string evidence_text(const Advice &piece) {
+    return fmt::format("{}; look at {} ({})", piece.evidence, piece.setting, piece.page);
+}
+
 std::vector<std::string> advice_lines(const std::vector<Advice> &advice, const TextStyle &style) {
     std::vector<std::string> lines;
     for (const Advice &piece : advice) {
         lines.push_back(painted(fmt::format(" {}: {}", piece.rule, piece.what), Tone::strong, style));
-        lines.push_back(fmt::format("   {}; look at {} ({})", piece.evidence, piece.setting, piece.page));
+        lines.push_back("   " + evidence_text(piece));
     }
     return lines;
 }
@@ -427,6 +431,17 @@ std::vector<WatchRow> rows_of_all(const WatchTotals &totals) {
     return rows;
 }
 
+namespace {
+
+// As many lines as its words take.
+void append_wrapped(std::vector<std::string> &lines, const std::string &text, std::size_t indentation,
+                    const TextStyle &style) {
+    lines.push_back(wrapped(text, indentation, style));
+    lines.back().pop_back(); // its line end
+}
+
+} // namespace
+
 std::string watch_summary(const WatchTotals &totals, const std::string &ended, const std::vector<Advice> &advice,
                           const std::string &room, const TextStyle &style) {
     std::vector<std::string> lines = {
@@ -447,9 +462,11 @@ std::string watch_summary(const WatchTotals &totals, const std::string &ended, c
     for (const auto &[key, count] : totals.drops())
         drops.push_back({std::get<0>(key), std::get<1>(key), std::get<2>(key), std::get<3>(key), count});
     append(lines, drop_lines(std::move(drops), style));
-    if (style.verbosity >= 0)
-        append(lines, advice_lines(advice, style));
-    lines.push_back(" " + books_text(totals));
+    for (const Advice &piece : style.verbosity >= 0 ? advice : std::vector<Advice>()) {
+        append_wrapped(lines, fmt::format("{}: {}", piece.rule, piece.what), 1, style);
+        append_wrapped(lines, evidence_text(piece), 3, style);
+    }
+    append_wrapped(lines, books_text(totals), 1, style);
     if (totals.conservation().crowded_out != 0)
         lines.push_back(fmt::format(" {} could not be followed: the table of packets in flight was full",
                                     counted(totals.conservation().crowded_out, "packet")));

@@ -42,7 +42,7 @@ Result<std::string> parse_interface(std::string_view text) {
         return refuse(fmt::format("is longer than an interface's name can be ({} bytes)", longest));
     if (text == "." || text == ".." ||
         text.find_first_of(std::string_view("/: \t\n\v\f\r\0", 9)) != std::string_view::npos)
-        return refuse("is no name of an interface");
+        return refuse("cannot be the name of an interface");
     if (text == "lo")
         return refuse(
             "is the loopback: its packets stay in their namespace, and pass no device that is watched",

@@ -127,14 +127,16 @@ void Watcher::set_grouping(Grouping grouping) {
 }
 
 Result<WatchWindow> Watcher::next_window() {
+    // What comes while it is read may be the next window's, so the time of reading is as well.
+    auto now = std::chrono::steady_clock::now();
+    auto now_wall = std::chrono::system_clock::now();
     Result<WatchWindow> window = windows_.close(options_.slowest, options_.grouping, is_detached_);
     if (!window)
         return window;
-    auto now = std::chrono::steady_clock::now();
     window->duration_ns = static_cast<Nanoseconds>(std::chrono::nanoseconds(now - begun_).count());
     window->begun = begun_wall_;
     begun_ = now;
-    begun_wall_ = std::chrono::system_clock::now();
+    begun_wall_ = now_wall;
     Overhead::Window cost = overhead_.end_window();
     window->sample = cost.sample;
     window->sample_ratio = cost.sample_ratio;

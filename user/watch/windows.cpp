@@ -180,14 +180,17 @@ void Windows::add_sockets(WatchWindow &into) {
     }
     add_unread(all);
     add_counters(all);
+    std::map<std::string_view, std::uint64_t> read;
+    for (const WatchSeries &series : into.series)
+        if (series.stage == Stage::wakeup)
+            read[series.target] += series.time.count();
     for (auto &[number, sockets] : all) {
         const Target *target = registry_.target(number);
         if (target == nullptr)
             continue;
         sockets.target = target->name;
-        for (const WatchSeries &series : into.series)
-            if (series.stage == Stage::wakeup && series.target == target->name)
-                sockets.read += series.time.count();
+        if (auto known = read.find(target->name); known != read.end())
+            sockets.read = known->second;
         into.sockets.push_back(std::move(sockets));
     }
 }

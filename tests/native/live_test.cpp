@@ -123,7 +123,7 @@ protected:
         std::vector<std::string> line = {"env"};
         line.insert(line.end(), variables.begin(), variables.end());
         std::vector<std::string> watch = node_->watch_line(
-            {"--netns", node_->container(1), "--netns", node_->container(2), "-i", "0.3", "--max-overhead", "100"});
+            {"--netns", node_->container(1), "--netns", node_->container(2), "-i", "0.3"});
         line.insert(line.end(), watch.begin(), watch.end());
         return line;
     }

@@ -6,6 +6,7 @@
 
 #include "native/native.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <fstream>
 
@@ -77,7 +78,10 @@ public:
         line.insert(line.end(), words.begin(), words.end());
         return line;
     }
+    // Every packet is followed, however busy the machine is, unless the words say otherwise.
     [[nodiscard]] std::vector<std::string> watch_line(std::vector<std::string> words) const {
+        if (std::find(words.begin(), words.end(), "--max-overhead") == words.end())
+            words.insert(words.end(), {"--max-overhead", "100"});
         words.insert(words.begin(), "watch");
         return in(host(), vethtrace_line(words));
     }

@@ -122,8 +122,8 @@ protected:
     [[nodiscard]] std::vector<std::string> watch(const std::vector<std::string> &variables = {}) const {
         std::vector<std::string> line = {"env"};
         line.insert(line.end(), variables.begin(), variables.end());
-        std::vector<std::string> watch = node_->watch_line(
-            {"--netns", node_->container(1), "--netns", node_->container(2), "-i", "0.3"});
+        std::vector<std::string> watch =
+            node_->watch_line({"--netns", node_->container(1), "--netns", node_->container(2), "-i", "0.3"});
         line.insert(line.end(), watch.begin(), watch.end());
         return line;
     }

@@ -301,8 +301,8 @@ TEST_F(PrometheusTest, AddsTenNodesUpAndFillsTheDashboard) {
     const Node &first = *fleet.all().front();
     std::string watched = testing::TempDir() + fmt::format("watched-{}", getpid());
     std::vector<std::string> line = {"sh", "-c", "exec \"$@\" >" + watched, "sh"};
-    std::vector<std::string> words = first.watch_line(
-        {"--netns", first.container(1), "--netns", first.container(2), "--json"});
+    std::vector<std::string> words =
+        first.watch_line({"--netns", first.container(1), "--netns", first.container(2), "--json"});
     line.insert(line.end(), words.begin(), words.end());
     Process watching(line);
     for (int tries = 0; tries < 1000 && (!std::filesystem::exists(watched) || std::filesystem::file_size(watched) == 0);

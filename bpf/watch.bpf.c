@@ -610,7 +610,7 @@ struct beginning {
     u32 queue;
     u32 is_delivered;
     u32 books;
-    u64 when; // 0: now
+    u64 when; // when it was at `station`
 };
 
 static __noinline int begin(struct cpu_area *cpu, struct beginning *at) {
@@ -622,7 +622,7 @@ static __noinline int begin(struct cpu_area *cpu, struct beginning *at) {
 
     if (!cpu || !at)
         return 0;
-    now = at->when ? at->when : bpf_ktime_get_ns();
+    now = at->when;
     lock = lock_pair(at->skb);
     if (!lock) {
         count(cpu, TALLY_CROWDED_OUT);
@@ -745,13 +745,13 @@ static __always_inline bool is_destination(const struct watched_device *device) 
     return device && device->target && device->role != ROLE_HOST && device->role != ROLE_HOST2;
 }
 
-static __noinline int reach(struct cpu_area *cpu, struct slot *slot, u64 place, u32 where) {
+// `now`: read before what the hook had to look up, so that a hop has the same share of it at its two ends.
+static __noinline int reach(struct cpu_area *cpu, struct slot *slot, u64 place, u32 where, u64 now) {
     u32 point = where & WHERE_POINT, role, target, pending, station;
     const struct watched_device *device;
     bool ends, leaves, sends, is_tunnel;
     struct journey *journey;
     struct series_key key;
-    u64 now = bpf_ktime_get_ns();
 
     if (!cpu || !slot)
         return 0;
@@ -816,7 +816,7 @@ static __noinline int reach(struct cpu_area *cpu, struct slot *slot, u64 place, 
 // A followed packet of a target is where only packets get to that are still under way.
 static __always_inline void pass(struct cpu_area *cpu, struct slot *slot, u64 place, u32 point) {
     if (!(slot->state & SLOT_DELIVERED))
-        reach(cpu, slot, place, point);
+        reach(cpu, slot, place, point, bpf_ktime_get_ns());
 }
 
 // ---- the stations
@@ -860,6 +860,9 @@ static __always_inline void on_queue(struct cpu_area *cpu, struct sk_buff *skb, 
     if (!address)
         return;
     cpu->segmented_at = 0;
+    if (!slot && !is_chosen(cpu))
+        return;
+    at.when = bpf_ktime_get_ns();
     at.place = place_of_device(skb->dev);
     if (slot) {
         bool goes_on = received || point_of(slot) == POINT_XMIT;
@@ -867,13 +870,13 @@ static __always_inline void on_queue(struct cpu_area *cpu, struct sk_buff *skb, 
         if (slot->state & SLOT_DELIVERED)
             goes_on = received && is_routed_on(slot, at.place, POINT_QUEUE);
         if (goes_on) {
-            reach(cpu, slot, at.place, POINT_QUEUE | queue_length(skb) << WHERE_SHIFT);
+            reach(cpu, slot, at.place, POINT_QUEUE | queue_length(skb) << WHERE_SHIFT, at.when);
             return;
         }
         forget_slot(cpu, slot);
+        if (!is_chosen(cpu))
+            return;
     }
-    if (!is_chosen(cpu))
-        return;
     device = device_at(at.place);
     if (!device || !device->target)
         return;
@@ -890,7 +893,6 @@ static __always_inline void on_queue(struct cpu_area *cpu, struct sk_buff *skb, 
     at.queue = queue_length(skb);
     at.is_delivered = 0;
     at.books = 0;
-    at.when = 0;
     begin(cpu, &at);
 }
 
@@ -960,7 +962,7 @@ static __always_inline void on_gro(struct cpu_area *cpu, struct sk_buff *skb, u6
         pass(cpu, slot, place, POINT_GRO);
         cpu->gro = address;
     } else if (device && device->is_tunnel) {
-        reach(cpu, slot, place, POINT_GRO);
+        reach(cpu, slot, place, POINT_GRO, bpf_ktime_get_ns());
         cpu->gro = address;
     } else {
         forget_slot(cpu, slot); // a driver's new packet at an old address
@@ -1010,13 +1012,14 @@ static __always_inline void on_receive(struct cpu_area *cpu, struct sk_buff *skb
     cpu->arrived_skb = 0;
     if (!address || (!slot && !is_chosen(cpu)))
         return;
+    at.when = bpf_ktime_get_ns();
     at.place = place_of_device(skb->dev);
     device = device_at(at.place);
     if (slot) {
         if (is_received_again(slot, device, at.place)) {
             if (slot->target)
                 handle(cpu, is_same_cpu(cpu->events, slot->events));
-            reach(cpu, slot, at.place, POINT_RECEIVE | skb->len << WHERE_SHIFT);
+            reach(cpu, slot, at.place, POINT_RECEIVE | skb->len << WHERE_SHIFT, at.when);
             return;
         }
         forget_slot(cpu, slot);
@@ -1036,7 +1039,6 @@ static __always_inline void on_receive(struct cpu_area *cpu, struct sk_buff *skb
     at.queue = 0;
     at.is_delivered = is_destination(device);
     at.books = device->books;
-    at.when = 0;
     begin(cpu, &at);
     cpu->arrived_skb = address;
 }
@@ -1109,16 +1111,18 @@ static __always_inline struct unread_set *unread_at(u64 socket) {
     return bpf_map_lookup_elem(&unread_sockets, &index);
 }
 
-static __always_inline struct unread *unread_of(u64 socket) {
-    struct unread_set *set = unread_at(socket);
-
-    if (!set || !socket)
-        return NULL;
+static __always_inline struct unread *unread_in(struct unread_set *set, u64 socket) {
     if (set->way[0].socket == socket)
         return &set->way[0];
     if (set->way[1].socket == socket)
         return &set->way[1];
     return NULL;
+}
+
+static __always_inline struct unread *unread_of(u64 socket) {
+    struct unread_set *set = unread_at(socket);
+
+    return set && socket ? unread_in(set, socket) : NULL;
 }
 
 // Whether there is room: a free place, one whose socket waits for nothing, or that of a UDP socket which has been
@@ -1154,14 +1158,13 @@ static __always_inline bool was_empty(const struct sock *sk, u32 bytes) {
 }
 
 // The packet is in the socket that it is for, whose owner is told now.
-static __noinline int deliver(struct cpu_area *cpu, struct slot *slot, u32 station_and_queue, u64 *now_and_bytes) {
+static __noinline int deliver(struct cpu_area *cpu, struct slot *slot, u32 station_and_queue, u32 bytes, u64 now) {
     u32 station = station_and_queue & WHERE_POINT;
     struct target_books *target;
     struct series_key key;
     struct journey *journey;
-    u64 now = bpf_ktime_get_ns();
 
-    if (!cpu || !slot || !now_and_bytes)
+    if (!cpu || !slot)
         return 0;
     journey = journey_of(slot);
     if (!journey)
@@ -1176,36 +1179,31 @@ static __noinline int deliver(struct cpu_area *cpu, struct slot *slot, u32 stati
     target = books_at(journey->books);
     if (target) {
         __sync_fetch_and_add(&target->delivered, 1);
-        __sync_fetch_and_add(&target->delivered_bytes, now_and_bytes[1]);
+        __sync_fetch_and_add(&target->delivered_bytes, bytes);
     }
     count(cpu, WATCH_TALLY_DELIVERED);
-    now_and_bytes[0] = now;
     slot->skb = 0;
     return 0;
 }
 
 static __always_inline void deliver_to_socket(struct cpu_area *cpu, struct slot *slot, const struct sock *sk,
-                                              u64 socket, u32 moment, u32 bytes) {
+                                              u64 socket, u32 moment, u32 bytes, u64 now) {
     u32 station = end_station(END_CONTAINER, moment), target = slot->target;
-    u64 now_and_bytes[2] = {0, bytes};
     struct unread_set *set;
     struct unread *unread;
 
-    deliver(cpu, slot, station | BPF_CORE_READ(sk, sk_backlog.len) << WHERE_SHIFT, now_and_bytes);
+    deliver(cpu, slot, station | BPF_CORE_READ(sk, sk_backlog.len) << WHERE_SHIFT, bytes, now);
     if (!bytes || !was_empty(sk, bytes))
         return;
     set = unread_at(socket);
     if (!set)
         return;
-    if (set->way[0].socket == socket)
+    unread = unread_in(set, socket);
+    if (!unread && is_free(&set->way[0], now))
         unread = &set->way[0];
-    else if (set->way[1].socket == socket)
+    else if (!unread && is_free(&set->way[1], now))
         unread = &set->way[1];
-    else if (is_free(&set->way[0], now_and_bytes[0]))
-        unread = &set->way[0];
-    else if (is_free(&set->way[1], now_and_bytes[0]))
-        unread = &set->way[1];
-    else {
+    if (!unread) {
         count(cpu, WATCH_TALLY_WAITS_LOST);
         return;
     }
@@ -1214,7 +1212,7 @@ static __always_inline void deliver_to_socket(struct cpu_area *cpu, struct slot 
     unread->port = BPF_CORE_READ(sk, __sk_common.skc_num);
     unread->peer_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
     unread->protocol = is_tcp(sk) ? TCP_PROTOCOL : UDP_PROTOCOL;
-    unread->since = now_and_bytes[0];
+    unread->since = now;
 }
 
 // TCP begins with a packet for this socket. Where data_ready is hooked, it follows, unless nothing has become readable.
@@ -1223,9 +1221,13 @@ static __always_inline void on_tcp_rcv(struct cpu_area *cpu, struct sock *sk, st
     u64 address = address_of(cpu, skb), socket;
     struct slot *slot = find(address);
     struct payload payload;
+    u64 now;
 
     cpu->joined_socket = 0;
-    if (!slot || !read_payload(skb, &payload) || !claim_for_socket(cpu, slot, sk->__sk_common.skc_net.net->ns.inum))
+    if (!slot)
+        return;
+    now = sees_data_ready ? 0 : bpf_ktime_get_ns();
+    if (!read_payload(skb, &payload) || !claim_for_socket(cpu, slot, sk->__sk_common.skc_net.net->ns.inum))
         return;
     if (!payload.bytes) {
         slot->skb = 0;
@@ -1237,7 +1239,7 @@ static __always_inline void on_tcp_rcv(struct cpu_area *cpu, struct sock *sk, st
         cpu->joined_skb = address;
         cpu->joined_bytes = payload.bytes;
     } else {
-        deliver_to_socket(cpu, slot, sk, socket, MOMENT_TCP_RCV, payload.bytes);
+        deliver_to_socket(cpu, slot, sk, socket, MOMENT_TCP_RCV, payload.bytes, now);
     }
 }
 
@@ -1269,23 +1271,27 @@ static __always_inline void on_data_ready(struct cpu_area *cpu, const struct soc
     struct journey *journey;
     struct slot *slot;
     u32 bytes;
+    u64 now;
 
     if (cpu->joined_socket == socket) {
         cpu->joined_socket = 0;
         slot = find(cpu->joined_skb);
         if (slot)
-            deliver_to_socket(cpu, slot, sk, socket, MOMENT_DATA_READY, cpu->joined_bytes);
+            deliver_to_socket(cpu, slot, sk, socket, MOMENT_DATA_READY, cpu->joined_bytes, bpf_ktime_get_ns());
         return;
     }
     slot = find(cpu->arrived_skb);
-    if (!slot || !is_for_socket(slot, sk, name->port))
+    if (!slot)
+        return;
+    now = bpf_ktime_get_ns();
+    if (!is_for_socket(slot, sk, name->port))
         return;
     if (!claim_for_socket(cpu, slot, BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum)))
         return;
     journey = journey_of(slot);
     bytes = journey ? journey->payload : 0;
     cpu->arrived_skb = 0;
-    deliver_to_socket(cpu, slot, sk, socket, MOMENT_DATA_READY, bytes);
+    deliver_to_socket(cpu, slot, sk, socket, MOMENT_DATA_READY, bytes, now);
 }
 
 // ---- the path ends early

@@ -75,6 +75,7 @@ struct Target {
     std::string pod;                    // "default/web-5d9"; empty: not in a pod, or not known
     std::uint32_t netns = 0;            // inode number; what tells one target from another
     pid_t pid = 0;                      // a process in it; 0: none
+    std::string path;                   // of a file by which the namespace can be entered
     std::optional<Mode> mode;           // how it is connected; null: by nothing that is known here
     std::vector<WatchedDevice> devices; // its own and the host's ends of them
     std::vector<UnseenStage> unseen;    // by the kind of its links, whatever passes there
@@ -196,9 +197,10 @@ struct WatchConservation {
     std::uint64_t evicted = 0;
     std::uint64_t crowded_out = 0; // could not be followed; not among `entered`
     std::uint64_t in_flight = 0;
-    std::uint64_t discarded =
-        0;                  // among `completed`: let go by TCP without harm, as duplicates and what ends a connection
-    std::uint64_t read = 0; // reads that ended a socket's wait for its application; reads, not packets
+    // Among `completed`: let go by TCP without harm, as duplicates and what ends a connection.
+    std::uint64_t discarded = 0;
+    std::uint64_t read = 0;       // reads that ended a socket's wait for its application; reads, not packets
+    std::uint64_t waits_lost = 0; // waits that found no place; they are in no `wakeup`
 
     [[nodiscard]] std::uint64_t accounted() const {
         return completed + dropped + merged + segmented + consumed + stale + evicted + in_flight;

@@ -3,6 +3,7 @@
 
 #include "input/containers.hpp"
 #include "input/target.hpp"
+#include "watch/bounded_file.hpp"
 
 #include <algorithm>
 #include <array>
@@ -49,7 +50,7 @@ constexpr Annotations of_crio = {"io.kubernetes.container.name", "io.kubernetes.
                                  "io.kubernetes.pod.namespace", "io.kubernetes.cri-o.ContainerType", "cri-o"};
 
 ContainerName annotated_name(const fs::path &config, const Annotations &keys) {
-    std::map<std::string, std::string> annotations = annotations_in(bounded_text_of(config));
+    std::map<std::string, std::string> annotations = annotations_in(whole_text_of(config));
     ContainerName name{annotations[keys.container], "", annotations[keys.type] == "sandbox", keys.runtime};
     if (name.name.empty())
         name.name = annotations["nerdctl/name"];
@@ -99,19 +100,19 @@ const std::vector<ContainerNames::Engine> &ContainerNames::engines() {
     std::error_code gone;
     for (auto entry = fs::directory_iterator(roots_.proc, gone); !gone && entry != fs::directory_iterator();
          entry.increment(gone)) {
-        std::string program = bounded_text_of(entry->path() / "comm");
+        std::string program = whole_text_of(entry->path() / "comm");
         program.erase(std::min(program.find('\n'), program.size()));
         if (program != "dockerd" && program != "containerd")
             continue;
         if (engines_->size() == most)
             break;
-        engines_->push_back({program, bounded_text_of(entry->path() / "cmdline"), entry->path() / "root"});
+        engines_->push_back({program, whole_text_of(entry->path() / "cmdline"), entry->path() / "root"});
     }
     return *engines_;
 }
 
 std::string ContainerNames::home_of(std::uint32_t uid) const {
-    return uid == 0 ? "" : home_in_passwd(bounded_text_of(roots_.etc / "passwd"), uid);
+    return uid == 0 ? "" : home_in_passwd(whole_text_of(roots_.etc / "passwd"), uid);
 }
 
 Places ContainerNames::docker_places(std::uint32_t uid) {
@@ -120,7 +121,7 @@ Places ContainerNames::docker_places(std::uint32_t uid) {
     if (!home.empty())
         add_place(places, roots_.at(home) / ".local/share/docker");
     add_place(places, roots_.var_lib / "docker");
-    std::string configuration = bounded_text_of(roots_.etc / "docker/daemon.json");
+    std::string configuration = whole_text_of(roots_.etc / "docker/daemon.json");
     for (const char *key : {"data-root", "graph"})
         if (std::string root = text_member(configuration, key); !root.empty())
             add_place(places, roots_.at(root));
@@ -140,7 +141,7 @@ Places ContainerNames::docker_places(std::uint32_t uid) {
 // Docker: /var/lib/docker/containers/ID/config.v2.json has "Name": "/web-1".
 std::string ContainerNames::docker_name(const ContainerId &container) {
     for (const fs::path &place : docker_places(container.uid)) {
-        std::string name = text_member(bounded_text_of(place / "containers" / container.id / "config.v2.json"), "Name");
+        std::string name = text_member(whole_text_of(place / "containers" / container.id / "config.v2.json"), "Name");
         if (name.starts_with('/'))
             name.erase(0, 1);
         if (!name.empty())
@@ -151,13 +152,13 @@ std::string ContainerNames::docker_name(const ContainerId &container) {
 
 Places ContainerNames::storage_places(std::uint32_t uid) const {
     Places places;
-    std::string system = bounded_text_of(roots_.etc / "containers/storage.conf");
+    std::string system = whole_text_of(roots_.etc / "containers/storage.conf");
     auto add = [&](const std::string &path) {
         if (!path.empty())
             add_place(places, roots_.at(path));
     };
     if (std::string home = home_of(uid); !home.empty()) {
-        std::string own = bounded_text_of(roots_.at(home) / ".config/containers/storage.conf");
+        std::string own = whole_text_of(roots_.at(home) / ".config/containers/storage.conf");
         add(expanded(text_in_toml(own, "graphroot"), home, uid));
         add(expanded(text_in_toml(own, "rootless_storage_path"), home, uid));
         add(expanded(text_in_toml(system, "rootless_storage_path"), home, uid));
@@ -175,7 +176,7 @@ std::string ContainerNames::podman_name(const ContainerId &container) {
             for (const char *file : {"containers.json", "volatile-containers.json"}) {
                 auto [names, fresh] = stored_names_.try_emplace(place / (std::string(driver) + "-containers") / file);
                 if (fresh)
-                    names->second = names_in_storage(bounded_text_of(names->first));
+                    names->second = names_in_storage(whole_text_of(names->first));
                 if (auto name = names->second.find(container.id); name != names->second.end())
                     return name->second;
             }
@@ -220,7 +221,7 @@ std::string ContainerNames::nerdctl_name(const ContainerId &container) {
         for (const fs::path &address : entries_of(place))
             for (const fs::path &space : entries_of(address / "names"))
                 for (const fs::path &name : entries_of(space))
-                    if (bounded_text_of(name).starts_with(container.id))
+                    if (whole_text_of(name).starts_with(container.id))
                         return printable(name.filename().string());
     return "";
 }
@@ -263,7 +264,7 @@ std::map<pid_t, ContainerId> ContainerNames::started_by_hand() const {
         };
         for (const ByHand &one : {ByHand{"runc", "state.json", "init_process_pid"}, ByHand{"crun", "status", "pid"}})
             for (const fs::path &entry : entries_of(run / one.directory)) {
-                std::uint64_t pid = count_member(bounded_text_of(entry / one.file), one.pid_key);
+                std::uint64_t pid = count_member(whole_text_of(entry / one.file), one.pid_key);
                 std::string name = printable(entry.filename().string());
                 // An identifier is that of podman or docker, where they may make no control groups.
                 if (pid != 0)

@@ -2,17 +2,16 @@
 #include "watch/processes.hpp"
 
 #include "core/fd.hpp"
+#include "watch/bounded_file.hpp"
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <fcntl.h>
-#include <fstream>
 #include <linux/magic.h>
 #include <linux/nsfs.h>
 #include <optional>
 #include <sched.h>
-#include <sstream>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -54,20 +53,7 @@ bool take_suffix(std::string_view &text, std::string_view suffix) {
 
 // As systemd writes a name in one of a unit's: "web\x2d1" is web-1.
 std::string name_in_unit(std::string_view text) {
-    std::string plain;
-    while (!text.empty()) {
-        constexpr std::size_t digits = 2;
-        unsigned byte = 0;
-        if (text.starts_with("\\x") && text.size() >= 2 + digits &&
-            std::from_chars(text.data() + 2, text.data() + 2 + digits, byte, 16).ptr == text.data() + 2 + digits) {
-            plain += static_cast<char>(byte);
-            text.remove_prefix(2 + digits);
-        } else {
-            plain += text.front();
-            text.remove_prefix(1);
-        }
-    }
-    return plain;
+    return unescaped(text, "\\x", 2, 16);
 }
 
 // Of systemd's machines and of LXC, which have names and no identifiers.
@@ -105,13 +91,6 @@ std::optional<std::uint32_t> user_of_step(std::string_view step) {
     return error == std::errc() && end == step.data() + step.size() ? std::optional(uid) : std::nullopt;
 }
 
-std::string text_of(const fs::path &path) {
-    std::ifstream file(path);
-    std::ostringstream text;
-    text << file.rdbuf();
-    return text.str();
-}
-
 pid_t pid_of(const fs::path &directory) {
     std::string name = directory.filename();
     pid_t pid = 0;
@@ -133,7 +112,7 @@ void add_processes(const Roots &roots, const std::vector<std::uint32_t> &left_ou
             netns.pid = pid;
             netns.path = file;
         }
-        ContainerId container = container_of_cgroup(text_of(entry.path() / "cgroup"));
+        ContainerId container = container_of_cgroup(whole_text_of(entry.path() / "cgroup"));
         bool known = std::find(netns.containers.begin(), netns.containers.end(), container) != netns.containers.end();
         if (!container.id.empty() && !known)
             netns.containers.push_back(std::move(container));
@@ -167,20 +146,6 @@ bool is_container_id(std::string_view text) {
 std::string short_id(const std::string &id) {
     constexpr std::size_t digits = 12;
     return is_container_id(id) ? id.substr(0, digits) : id;
-}
-
-std::string bounded_text_of(const fs::path &path) {
-    constexpr off_t most = off_t{32} << 20;
-    Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-    struct stat status = {};
-    if (!file || fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode) || status.st_size > most)
-        return "";
-    std::string text;
-    std::array<char, 1 << 16> part = {}; // files of /proc do not tell their size
-    ssize_t got = 0;
-    while (text.size() <= static_cast<std::size_t>(most) && (got = read(file.get(), part.data(), part.size())) > 0)
-        text.append(part.data(), static_cast<std::size_t>(got));
-    return text.size() > static_cast<std::size_t>(most) ? "" : text;
 }
 
 bool is_network_namespace(const Roots &roots, const fs::path &path) {

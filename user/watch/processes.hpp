@@ -57,10 +57,6 @@ struct Namespace {
 [[nodiscard]] std::map<std::uint32_t, Namespace> find_namespaces(const Roots &roots,
                                                                  const std::vector<std::uint32_t> &left_out);
 
-// Of a regular file, and at most 32 MiB of it; empty: it cannot be read, or is larger. Files of other users may be
-// pipes.
-[[nodiscard]] std::string bounded_text_of(const std::filesystem::path &path);
-
 // `ip netns` leaves an empty file where it could not bind a namespace.
 [[nodiscard]] bool is_network_namespace(const Roots &roots, const std::filesystem::path &path);
 

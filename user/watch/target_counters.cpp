@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "watch/target_counters.hpp"
 
-#include "watch/proc_file.hpp"
+#include "core/fd.hpp"
+#include "netns/netns.hpp"
+#include "watch/bounded_file.hpp"
 
 #include <algorithm>
 #include <charconv>
+#include <fcntl.h>
 #include <fmt/format.h>
 
 namespace vethtrace {
@@ -69,25 +72,6 @@ std::uint64_t sum_of(const Counters &counters, std::initializer_list<std::string
     return sum;
 }
 
-// Blanks and the like stand as "\040" in mountinfo.
-std::string unescaped(std::string_view text) {
-    constexpr std::size_t digits = 3;
-    constexpr int octal = 8;
-    std::string plain;
-    while (!text.empty()) {
-        int code = 0;
-        if (text.front() == '\\' && text.size() > digits &&
-            std::from_chars(text.data() + 1, text.data() + 1 + digits, code, octal).ec == std::errc()) {
-            plain += static_cast<char>(code);
-            text.remove_prefix(1 + digits);
-        } else {
-            plain += text.front();
-            text.remove_prefix(1);
-        }
-    }
-    return plain;
-}
-
 bool lists(std::string_view commas, std::string_view name) {
     while (!commas.empty())
         if (take(commas, ',') == name)
@@ -137,8 +121,9 @@ std::optional<GroupMount> parse_group_mount(std::string_view mountinfo) {
         std::string_view options = next_column(rest);
         for (int skipped = 0; skipped < 3; ++skipped)
             next_column(line);
-        std::string root = unescaped(next_column(line));
-        std::string point = unescaped(next_column(line));
+        // Blanks and the like stand as "\040".
+        std::string root = unescaped(next_column(line), "\\", 3, 8);
+        std::string point = unescaped(next_column(line), "\\", 3, 8);
         // Where there are both, the controller is in one of them only.
         if (type == "cgroup" && lists(options, "cpu"))
             return GroupMount{std::move(point), std::move(root), false};
@@ -179,24 +164,43 @@ std::optional<Throttling> parse_throttling(std::string_view cpu_stat) {
 
 TargetCounters::TargetCounters(Roots roots) : roots_(std::move(roots)) {
     constexpr std::size_t most_mounts = 4UL * 1024 * 1024; // a line for each of the mounts of all containers
-    if (std::optional<ProcText> mountinfo = read_proc_file(roots_.proc / "self/mountinfo", most_mounts))
+    if (std::optional<BoundedText> mountinfo = read_bounded(roots_.proc / "self/mountinfo", most_mounts))
         mount_ = parse_group_mount(mountinfo->text);
 }
 
-std::optional<TargetReading> TargetCounters::read(const Target &target) const {
-    if (target.pid == 0)
-        return std::nullopt;
-    fs::path process = roots_.proc / std::to_string(target.pid);
-    // The process may be gone, and its number another's.
-    if (namespace_inode(roots_, process / "ns/net") != target.netns)
-        return std::nullopt;
-    std::optional<ProcText> netstat = read_proc_file(process / "net/netstat", most_bytes);
-    std::optional<ProcText> snmp = read_proc_file(process / "net/snmp", most_bytes);
+namespace {
+
+std::optional<NetCounters> net_counters_in(const fs::path &directory) {
+    std::optional<BoundedText> netstat = read_bounded(directory / "netstat", most_bytes);
+    std::optional<BoundedText> snmp = read_bounded(directory / "snmp", most_bytes);
     if (!netstat || !snmp)
         return std::nullopt;
-    std::optional<ProcText> snmp6 = read_proc_file(process / "net/snmp6", most_bytes);
-    TargetReading reading;
-    reading.net = parse_net_counters(netstat->text, snmp->text, snmp6 ? std::string_view(snmp6->text) : "");
+    std::optional<BoundedText> snmp6 = read_bounded(directory / "snmp6", most_bytes);
+    return parse_net_counters(netstat->text, snmp->text, snmp6 ? std::string_view(snmp6->text) : "");
+}
+
+} // namespace
+
+std::optional<NetCounters> TargetCounters::net_counters_of(const Target &target) const {
+    fs::path process = roots_.proc / std::to_string(target.pid);
+    // The process may be gone, and its number another's.
+    if (target.pid != 0 && namespace_inode(roots_, process / "ns/net") == target.netns)
+        return net_counters_in(process / "net");
+    if (namespace_inode(roots_, target.path) != target.netns)
+        return std::nullopt;
+    // Without a process to ask for: from inside.
+    Fd file(open(target.path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file)
+        return std::nullopt;
+    Result<InNamespace> inside = InNamespace::enter(file.get());
+    return inside ? net_counters_in(roots_.proc / "thread-self/net") : std::nullopt;
+}
+
+std::optional<TargetReading> TargetCounters::read(const Target &target) const {
+    std::optional<NetCounters> net = net_counters_of(target);
+    if (!net)
+        return std::nullopt;
+    TargetReading reading{*net, {}};
     for (const std::string &group : groups_of(target))
         if (std::optional<Throttling> throttling = throttling_of(group))
             reading.groups[group] = std::move(*throttling);
@@ -208,9 +212,9 @@ std::optional<TargetReading> TargetCounters::read(const Target &target) const {
 std::vector<std::string> TargetCounters::groups_of(const Target &target) const {
     constexpr std::size_t most_groups = 32;
     std::vector<std::string> groups;
-    std::optional<ProcText> cgroup;
-    if (mount_)
-        cgroup = read_proc_file(roots_.proc / std::to_string(target.pid) / "cgroup", most_bytes);
+    std::optional<BoundedText> cgroup;
+    if (mount_ && target.pid != 0)
+        cgroup = read_bounded(roots_.proc / std::to_string(target.pid) / "cgroup", most_bytes);
     if (!cgroup)
         return groups;
     std::string pod;
@@ -238,7 +242,7 @@ std::vector<std::string> TargetCounters::groups_of(const Target &target) const {
 std::optional<Throttling> TargetCounters::throttling_of(const std::string &group) const {
     fs::path directory = mount_->point / group.substr(1);
     auto line = [&](const char *file) -> std::string {
-        std::optional<ProcText> read = read_proc_file(directory / file, most_bytes);
+        std::optional<BoundedText> read = read_bounded(directory / file, most_bytes);
         return read ? read->text.substr(0, read->text.find('\n')) : "";
     };
     std::string quota;
@@ -253,7 +257,7 @@ std::optional<Throttling> TargetCounters::throttling_of(const std::string &group
             return std::nullopt;
         quota = fmt::format("cpu.cfs_quota_us {} of {}", limit, line("cpu.cfs_period_us"));
     }
-    std::optional<ProcText> stat = read_proc_file(directory / "cpu.stat", most_bytes);
+    std::optional<BoundedText> stat = read_bounded(directory / "cpu.stat", most_bytes);
     std::optional<Throttling> throttling = stat ? parse_throttling(stat->text) : std::nullopt;
     if (throttling)
         throttling->quota = std::move(quota);

@@ -65,15 +65,16 @@ class TargetCounters {
 public:
     explicit TargetCounters(Roots roots = {});
 
-    // Null: no process of the namespace is known, or it is gone.
+    // Null: the namespace is gone, or cannot be entered. Needs CAP_SYS_ADMIN where it has no process.
     [[nodiscard]] std::optional<TargetReading> read(const Target &target) const;
 
     // Adds what has grown since the last time that it was asked for this namespace; nothing the first time. Of the
-    // groups that limit the target, the one that stopped it for longest. False: no process is known.
+    // groups that limit the target, the one that stopped it for longest. False: they cannot be read.
     bool add_growth(const Target &target, WatchSockets &to);
     void forget(std::uint32_t netns) { last_.erase(netns); }
 
 private:
+    [[nodiscard]] std::optional<NetCounters> net_counters_of(const Target &target) const;
     [[nodiscard]] std::vector<std::string> groups_of(const Target &target) const;
     [[nodiscard]] std::optional<Throttling> throttling_of(const std::string &group) const;
 

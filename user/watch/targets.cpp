@@ -95,6 +95,7 @@ Candidate TargetFinder::describe(std::uint32_t inode, const Namespace &netns) {
     Target &target = candidate.target;
     target.netns = inode;
     target.pid = netns.pid;
+    target.path = netns.path;
     for (const ContainerId &id : netns.containers) {
         const ContainerName &known = names_.of(id);
         if (!known.pod.empty())

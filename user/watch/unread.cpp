@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "watch/unread.hpp"
 
-#include "watch/proc_file.hpp"
+#include "watch/bounded_file.hpp"
 
 #include <algorithm>
 #include <array>
@@ -97,7 +97,7 @@ std::optional<std::vector<std::optional<std::uint64_t>>> read_unread(const Roots
         if (std::none_of(asked.begin(), asked.end(),
                          [&](const SocketPorts &ports) { return ports.protocol == table.protocol; }))
             continue;
-        std::optional<ProcText> text = read_proc_file(process / "net" / table.name, most_of_a_table);
+        std::optional<BoundedText> text = read_bounded(process / "net" / table.name, most_of_a_table);
         if (!text)
             continue; // without IPv6
         is_there = true;

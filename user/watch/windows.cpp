@@ -237,7 +237,7 @@ void Windows::begin_to_count() {
     RaisedPrivileges raised(Purpose::looking);
     for (const auto &[number, index] : registry_.books()) {
         const Target &target = *registry_.target(number);
-        if (target.pid == 0 || begun == at_a_time || !counted_.insert(number).second)
+        if (begun == at_a_time || !counted_.insert(number).second)
             continue;
         WatchSockets nothing_yet;
         counters_.add_growth(target, nothing_yet);
@@ -351,7 +351,8 @@ void Windows::add_books(WatchWindow &into) {
                          .crowded_out = sum(TALLY_CROWDED_OUT),
                          .in_flight = engine_.in_flight(),
                          .discarded = sum(WATCH_TALLY_DISCARDED),
-                         .read = sum(WATCH_TALLY_READ)};
+                         .read = sum(WATCH_TALLY_READ),
+                         .waits_lost = sum(WATCH_TALLY_WAITS_LOST)};
     into.series_dropped = sum(WATCH_TALLY_SERIES_OVERFLOW) + sum(WATCH_TALLY_DROPS_OVERFLOW);
     into.slow_suppressed = sum(WATCH_TALLY_SUPPRESSED);
     tallies_before_.resize(tallies.size());

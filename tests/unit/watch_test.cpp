@@ -534,6 +534,7 @@ TEST(WatchReport, NamesOnlyOptionsThatThereAreAndGivesAdvice) {
     WatchTotals totals;
     WatchWindow window = window_of(1);
     window.series_dropped = 1;
+    window.conservation.waits_lost = 3;
     totals.add(window);
     std::string ended = "it was stopped";
     Environment environment;
@@ -543,6 +544,9 @@ TEST(WatchReport, NamesOnlyOptionsThatThereAreAndGivesAdvice) {
     std::string text = to_text(report, style);
     EXPECT_NE(text.find("1 hop found no place among the kernel's series: more with --max-series"), std::string::npos)
         << text;
+    EXPECT_NE(text.find("\n 3 waits for an application found no place, and are in no wakeup\n"), std::string::npos)
+        << text;
+    EXPECT_EQ(to_json(report)["conservation"]["waits_lost"], 3);
     EXPECT_NE(text.find("\n rule: what\n   evidence; look at setting (docs/advice.md#rule)\n"), std::string::npos)
         << text;
     EXPECT_EQ(to_json(report)["advice"][0]["rule"], "rule");

@@ -192,6 +192,9 @@ void add_books(const NodeFigures &node, Families &families) {
                    books.balanced() ? 1 : 0);
     families.counter("crowded_out_packets_total", "Packets that could not be followed: too many were in flight.",
                      books.crowded_out);
+    families.counter("lost_waits_total",
+                     "Waits of sockets for their applications that found no place; they are in no wakeup.",
+                     books.waits_lost);
     families.counter("followed_hops_total", "Hops that were measured, each counted once.", node.followed_hops);
     families.counter("unplaced_hops_total", "Hops and drops that found no place in the kernel's tables.",
                      node.series_dropped);

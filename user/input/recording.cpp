@@ -207,6 +207,7 @@ WatchConservation read_watch_conservation(const Node &from, int version) {
         books.to_host = from["to_host"].count();
         books.discarded = from["discarded"].count();
         books.read = from["read"].count();
+        books.waits_lost = from["waits_lost"].count();
         if (books.left + books.delivered + books.control + books.to_host > books.completed)
             from["completed"].refuse("is less than its parts");
     }

@@ -56,6 +56,8 @@ std::vector<std::string> faults_of(const WatchReport &report) {
     if (totals.conservation().crowded_out != 0)
         faults.push_back(fmt::format("{} packets could not be followed: the table of packets in flight was full",
                                      count_text(totals.conservation().crowded_out)));
+    if (totals.conservation().waits_lost != 0)
+        faults.push_back(lost_waits_text(totals.conservation().waits_lost));
     if (totals.series_dropped() != 0)
         faults.push_back(unplaced_text(totals.series_dropped(), room_option(report)));
     faults.insert(faults.end(), report.remarks.begin(), report.remarks.end());

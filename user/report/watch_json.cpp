@@ -71,6 +71,7 @@ Json conservation_json(const WatchConservation &books) {
             {"in_flight", books.in_flight},
             {"discarded", books.discarded},
             {"read", books.read},
+            {"waits_lost", books.waits_lost},
             {"balanced", books.balanced()}};
 }
 

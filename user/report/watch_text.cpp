@@ -470,6 +470,8 @@ std::string watch_summary(const WatchTotals &totals, const std::string &ended, c
     if (totals.conservation().crowded_out != 0)
         lines.push_back(fmt::format(" {} could not be followed: the table of packets in flight was full",
                                     counted(totals.conservation().crowded_out, "packet")));
+    if (totals.conservation().waits_lost != 0)
+        lines.push_back(" " + lost_waits_text(totals.conservation().waits_lost));
     if (totals.series_dropped() != 0)
         lines.push_back(" " + unplaced_text(totals.series_dropped(), room));
     lines.push_back(fmt::format(" tracing took {:.1f} % of a CPU's time", totals.mean_overhead() * percent));

@@ -109,6 +109,11 @@ std::string unplaced_text(std::uint64_t hops, const std::string &room) {
     return room.empty() ? text : fmt::format("{}: more with {}", text, room);
 }
 
+std::string lost_waits_text(std::uint64_t waits) {
+    return fmt::format("{} for an application found no place, and {} in no wakeup", counted(waits, "wait"),
+                       waits == 1 ? "is" : "are");
+}
+
 std::string balance_text(const WatchTotals &totals) {
     std::string text = totals.conservation().balanced() ? "balanced" : "NOT balanced";
     std::size_t unseen = totals.unseen().size();

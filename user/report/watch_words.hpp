@@ -30,6 +30,8 @@ namespace vethtrace {
 
 // Of hops, and which option makes room for more; an empty one: none does.
 [[nodiscard]] std::string unplaced_text(std::uint64_t hops, const std::string &room);
+// "3 waits for an application found no place, and are in no wakeup"
+[[nodiscard]] std::string lost_waits_text(std::uint64_t waits);
 
 // "balanced", "balanced, but 2 stages were not seen", "NOT balanced"
 [[nodiscard]] std::string balance_text(const WatchTotals &totals);

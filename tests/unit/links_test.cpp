@@ -26,11 +26,11 @@ constexpr std::uint32_t db = 3;
 
 // The number of an interface is the same in most containers; that of a namespace is its own affair of each other one.
 TEST(Links, TwoEndsAreAPairOnlyIfTheirNamespacesProveIt) {
-    Links inside{web, {interface(2, "veth", 7, 0)}, {}};
+    NetnsLinks inside{web, {interface(2, "veth", 7, 0)}, {}};
     const Interface &eth0 = inside.interfaces.front();
     struct Case {
         const char *what;
-        Links outside;
+        NetnsLinks outside;
         std::map<int, std::uint32_t> from_inside;
         bool confirmed;
         bool likely;

@@ -58,14 +58,15 @@ bool is_used(const Interface &interface) {
            (interface.is_up || is_pair(interface) || is_one_of(interface.kind, {"macvlan", "ipvlan", ""}));
 }
 
-std::optional<std::uint32_t> namespace_of_link(const Links &links, const Interface &interface) {
+std::optional<std::uint32_t> namespace_of_link(const NetnsLinks &links, const Interface &interface) {
     if (interface.link_netns == -1)
         return links.netns;
     auto found = links.lead_to.find(interface.link_netns);
     return found == links.lead_to.end() ? std::nullopt : std::optional(found->second);
 }
 
-const Interface *other_end(const Links &inside, const Interface &interface, const Links &outside, bool must_confirm) {
+const Interface *other_end(const NetnsLinks &inside, const Interface &interface, const NetnsLinks &outside,
+                           bool must_confirm) {
     if (!is_pair(interface) || interface.link == 0 || inside.netns == outside.netns)
         return nullptr;
     auto found = std::find_if(outside.interfaces.begin(), outside.interfaces.end(), [&](const Interface &candidate) {

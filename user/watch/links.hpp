@@ -17,7 +17,7 @@
 namespace vethtrace {
 
 // The interfaces of a namespace, and where their links lead to.
-struct Links {
+struct NetnsLinks {
     std::uint32_t netns = 0; // its inode number
     std::vector<Interface> interfaces;
     std::map<int, std::uint32_t> lead_to = {}; // by Interface::link_netns: the inode number of that namespace
@@ -36,12 +36,12 @@ struct Links {
 [[nodiscard]] bool is_used(const Interface &interface);
 
 // The namespace that the link of one of its interfaces leads to; null: none that is known.
-[[nodiscard]] std::optional<std::uint32_t> namespace_of_link(const Links &links, const Interface &interface);
+[[nodiscard]] std::optional<std::uint32_t> namespace_of_link(const NetnsLinks &links, const Interface &interface);
 
 // The interface of `outside` that is the other end of the pair of one of `inside`. Null: there is none, or it is not
 // proven. What `outside` says of its link counts if `must_confirm`, and else must at least not contradict.
-[[nodiscard]] const Interface *other_end(const Links &inside, const Interface &interface, const Links &outside,
-                                         bool must_confirm);
+[[nodiscard]] const Interface *other_end(const NetnsLinks &inside, const Interface &interface,
+                                         const NetnsLinks &outside, bool must_confirm);
 
 // The role of a device that is no target's, apart from being an uplink.
 [[nodiscard]] layout::role role_of_kind(const Interface &interface);

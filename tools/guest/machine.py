@@ -26,6 +26,10 @@ SPLATS = re.compile(
 )
 
 
+class Splat(Trouble):
+    """The guest's kernel says that something is broken in it."""
+
+
 class TimedOut(Trouble):
     """The command did not end in time."""
 
@@ -150,7 +154,7 @@ class Session:
         progress = self._read("progress")
         splat = SPLATS.search(self._read("console").decode(errors="replace"))
         if splat:
-            raise Trouble(f"the guest's kernel log has `{splat.group()}`; it ends with" + self._console_end())
+            raise Splat(f"the guest's kernel log has `{splat.group()}`; it ends with" + self._console_end())
         found = re.match(rb"up\n(no-btf\n)?begun\nexit (\d+)\nfiles (\d+)\n", progress)
         if not found:
             raise Trouble("the guest ended before its command did; its console ends with" + self._console_end())

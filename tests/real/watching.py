@@ -114,10 +114,6 @@ class Seen:
         n = sum(one["count"] for one in found)
         return sum(one["sum_ns"] for one in found) / n if n else None
 
-    def median(self, target, direction, stage):
-        found = max(self._of(target, direction, stage), key=lambda one: one["count"], default={})
-        return found.get("p50_ns")
-
     def worst(self, target, direction, stage):
         return max((one["max_ns"] for one in self._of(target, direction, stage)), default=None)
 

@@ -45,6 +45,17 @@ for mode in $containers; do
 done
 watch veth.kprobe --mode veth --no-hook fentry
 watch veth.tracepoint --mode veth --no-hook fentry --no-hook kprobe
+# One packet in so many of the same traffic; so many packets that one in 64 has a mean.
+case $(uname -r) in
+6.12*)
+    for one_in in 1 2 8 64; do
+        name=watch.sampled.$one_in
+        chrt -b 0 vethtrace --json --mode veth --sample $one_in --peer-cmd 'exec vethtrace rr serve' \
+            --cmd 'exec vethtrace rr run $VETHTRACE_PEER -c 12800 -q' >"$name.json" 2>"$name.err"
+        echo $? >"$name.status"
+    done
+    ;;
+esac
 vethtrace features --json >features.json
 # What looking costs, in instructions: twice, as a measurement that does not repeat is none.
 for turn in once again; do

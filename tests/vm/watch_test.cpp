@@ -6,6 +6,8 @@
 #include "vm/results.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
 #include <map>
 #include <set>
 #include <sstream>
@@ -112,6 +114,47 @@ TEST_P(Watched, SeesEveryPacketAtEveryStation) {
     constexpr std::uint64_t last_words = 5;
     const nlohmann::json &books = json["conservation"];
     EXPECT_GE(books["completed"].get<std::uint64_t>() + last_words, books["entered"].get<std::uint64_t>()) << books;
+}
+
+struct SeriesMean {
+    double count = 0;
+    double ns = 0;
+};
+
+// Of the container's series with sockets and devices, by "out qdisc queue@container xmit@container".
+std::map<std::string, SeriesMean> means_with(unsigned one_in) {
+    std::string name = fmt::format("watch.sampled.{}", one_in);
+    EXPECT_EQ(vm_file(name + ".status"), "0\n") << vm_file(name + ".err");
+    std::map<std::string, SeriesMean> means;
+    nlohmann::json json = vm_json(name + ".json");
+    if (!json.is_object())
+        return means;
+    for (const nlohmann::json &series : json["series"])
+        if (series["target"].get<std::string>().ends_with("-container"))
+            means[fmt::format("{} {} {} {}", series["direction"].get<std::string>(), series["stage"].get<std::string>(),
+                              series["from"].get<std::string>(), series["to"].get<std::string>())] = {
+                series["count"], series["mean_ns"]};
+    return means;
+}
+
+TEST(Sampled, MeansAreThoseOfAllPackets) {
+    if (vm_kernel() != "6.12")
+        GTEST_SKIP() << "one packet in so many is tried on 6.12 only";
+    std::map<std::string, SeriesMean> all = means_with(1);
+    EXPECT_GE(all.size(), 11);
+    for (unsigned one_in : {2, 8, 64}) {
+        std::map<std::string, SeriesMean> some = means_with(one_in);
+        for (const auto &[hop, mean] : all) {
+            std::string what = fmt::format("{}: {} ns of {}, with one in {} {} ns of {}", hop, mean.ns, mean.count,
+                                           one_in, some[hop].ns, some[hop].count);
+            RecordProperty(fmt::format("one in {}, {}", one_in, hop), fmt::format("{:.4f}", some[hop].ns / mean.ns));
+            constexpr double deviations = 5;
+            double part = 1.0 / one_in;
+            EXPECT_NEAR(some[hop].count, mean.count * part, deviations * std::sqrt(mean.count * part * (1 - part)))
+                << what;
+            EXPECT_NEAR(some[hop].ns, mean.ns, 0.03 * mean.ns) << what;
+        }
+    }
 }
 
 std::string cell_name(const testing::TestParamInfo<Cell> &info) {

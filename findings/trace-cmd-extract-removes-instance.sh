@@ -5,7 +5,7 @@
 # Seen with trace-cmd 3.1.6-1 of Debian 12 (libtracefs 1.6.4-1, libtraceevent 1.7.1-1). Its manual page says of -B that it
 # extracts the trace of that buffer and affects no other; that the instance goes, with its buffer, its clock and its
 # enabled events, stands nowhere. Where a program holds one of its files open it stays, with tracing and all its events
-# switched off. Without -B the buffer of the top level stays as it is.
+# switched off.
 #
 # What to do: read an instance that shall live on through its `trace` or `trace_pipe` file, or expect it to be gone.
 #

@@ -18,7 +18,7 @@ std::string cell(std::string_view text) {
 }
 
 // By RFC 4180, written anew: lines end with CR LF, a cell in quotes may hold anything, and quotes twice.
-std::vector<std::vector<std::string>> parse(const std::string &text) {
+std::vector<std::vector<std::string>> cells_of(const std::string &text) {
     std::vector<std::vector<std::string>> lines(1, std::vector<std::string>(1));
     bool quoted = false;
     for (std::size_t i = 0; i < text.size(); ++i) {
@@ -85,7 +85,7 @@ TEST(Csv, KeepsCellsAndLinesApart) {
 
 TEST(RunAsCsv, AddsUpToTheRoundTrip) {
     RunResult result = small_result();
-    std::vector<std::vector<std::string>> lines = parse(to_csv(result));
+    std::vector<std::vector<std::string>> lines = cells_of(to_csv(result));
     ASSERT_EQ(lines.size(), 1 + result.hops.size() + 2);
     EXPECT_EQ(lines[0][4], "per_transaction_ns");
     double sum = 0;
@@ -108,7 +108,7 @@ TEST(WindowAsCsv, HasALineForEachSeriesAndEachDrop) {
     window.sample = 4;
     window.sample_ratio = 4;
     window.series.front().target = "=web";
-    std::vector<std::vector<std::string>> lines = parse(watch_csv_heading() + to_csv(window));
+    std::vector<std::vector<std::string>> lines = cells_of(watch_csv_heading() + to_csv(window));
     ASSERT_EQ(lines.size(), 5);
     EXPECT_EQ(lines[1][0], "3");
     EXPECT_EQ(lines[1][2], "1") << "seconds";
@@ -125,7 +125,7 @@ TEST(TotalsAsCsv, HaveTheColumnsOfWindows) {
     WatchTotals totals;
     totals.add(window_of(1));
     totals.add(window_of(2));
-    std::vector<std::vector<std::string>> lines = parse(watch_csv_heading() + to_csv(totals));
+    std::vector<std::vector<std::string>> lines = cells_of(watch_csv_heading() + to_csv(totals));
     ASSERT_EQ(lines.size(), 5);
     EXPECT_EQ(lines[1][2], "2");
     EXPECT_EQ(lines.back()[11], "6") << "drops of both windows";
@@ -135,13 +135,13 @@ TEST(OthersAsCsv, HaveAsManyCellsInEachLine) {
     RrResult rr;
     rr.server = "10.0.0.1";
     rr.load = small_result().load;
-    EXPECT_EQ(parse(to_csv(rr)).size(), 2);
+    EXPECT_EQ(cells_of(to_csv(rr)).size(), 2);
     Choice choice;
     choice.ladder.name = "xmit (veth)";
     choice.tried = {{{HookKind::fentry, "veth_xmit", ""}, "refused: EPERM, and \"why\""},
                     {{HookKind::tracepoint, "net_dev_start_xmit", ""}, "used"}};
     choice.used = choice.tried.back().rung;
-    std::vector<std::vector<std::string>> lines = parse(to_csv({choice}, Environment{}));
+    std::vector<std::vector<std::string>> lines = cells_of(to_csv({choice}, Environment{}));
     ASSERT_EQ(lines.size(), 3);
     EXPECT_EQ(lines[1][6], "refused: EPERM, and \"why\"");
     DiffResult diff;
@@ -152,7 +152,7 @@ TEST(OthersAsCsv, HaveAsManyCellsInEachLine) {
     change.half_width = 20;
     delta.stages.push_back({Stage::backlog, 500.0, std::nullopt, 2, 0, change, 0.01, true});
     diff.deltas = {delta};
-    lines = parse(to_csv(diff));
+    lines = cells_of(to_csv(diff));
     ASSERT_EQ(lines.size(), 5);
     EXPECT_EQ(lines[1], (std::vector<std::string>{"veth in b.json", "", "backlog", "500", "", "500", "480", "520",
                                                   "0.01", "true", ""}));

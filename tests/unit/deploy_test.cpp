@@ -20,13 +20,13 @@ namespace vethtrace::test {
 namespace {
 
 namespace fs = std::filesystem;
-using Names = std::set<std::string>;
+using NameSet = std::set<std::string>;
 
 const fs::path kubernetes = fs::path(VETHTRACE_DEPLOY) / "kubernetes";
 
 // As "CAP_BPF".
-Names names_of(std::initializer_list<std::span<const Need>> all) {
-    Names names;
+NameSet names_of(std::initializer_list<std::span<const Need>> all) {
+    NameSet names;
     for (std::span<const Need> needs : all)
         for (const Need &need : needs) {
             std::string name = capng_capability_to_name(static_cast<unsigned>(need.capability));
@@ -36,7 +36,7 @@ Names names_of(std::initializer_list<std::span<const Need>> all) {
     return names;
 }
 
-Names words_of(const std::string &text) {
+NameSet words_of(const std::string &text) {
     std::istringstream stream(text);
     return {std::istream_iterator<std::string>(stream), {}};
 }
@@ -74,7 +74,7 @@ std::vector<std::string> of_unit(const std::string &name) {
 
 TEST(Privileges, OfWatchAndExportAreThoseOfTheDocumentedTable) {
     std::istringstream lines(text_of_file(fs::path(VETHTRACE_DOCS) / "privileges.md"));
-    Names documented;
+    NameSet documented;
     bool inside = false;
     for (std::string line; std::getline(lines, line);) {
         if (!line.starts_with("| |"))
@@ -93,7 +93,7 @@ TEST(Privileges, OfWatchAndExportAreThoseOfTheDocumentedTable) {
 // Root reads root's files without CAP_DAC_READ_SEARCH.
 TEST(DaemonSet, HasTheCapabilitiesThatTheProgramNeedsAndNoOther) {
     YAML::Node security = container_of(manifest("kubernetes/daemonset.yaml"))["securityContext"];
-    Names added;
+    NameSet added;
     for (const YAML::Node &capability : security["capabilities"]["add"])
         added.insert("CAP_" + capability.as<std::string>());
     EXPECT_EQ(added, names_of({needs_of_watch()}));
@@ -237,11 +237,11 @@ TEST(DaemonSet, MountsNothingOfTheNodeBySurprise) {
 }
 
 TEST(Kustomization, NamesEveryManifestThatIsThere) {
-    Names there;
+    NameSet there;
     for (const fs::directory_entry &entry : fs::directory_iterator(kubernetes))
         if (entry.is_regular_file() && entry.path().filename() != "kustomization.yaml")
             there.insert(entry.path().filename());
-    Names named;
+    NameSet named;
     for (const YAML::Node &resource : manifest("kubernetes/kustomization.yaml")["resources"])
         named.insert(resource.as<std::string>());
     EXPECT_EQ(named, there);
@@ -249,7 +249,7 @@ TEST(Kustomization, NamesEveryManifestThatIsThere) {
 
 // Its user is not root, and reads root's files by CAP_DAC_READ_SEARCH alone.
 TEST(Service, HasTheCapabilitiesThatTheProgramKnowsAndNoOther) {
-    Names known = names_of({needs_of_watch(), wishes_of_watch()});
+    NameSet known = names_of({needs_of_watch(), wishes_of_watch()});
     for (const char *setting : {"CapabilityBoundingSet", "AmbientCapabilities"}) {
         ASSERT_EQ(of_unit(setting).size(), 1) << setting;
         EXPECT_EQ(words_of(of_unit(setting).front()), known) << setting;

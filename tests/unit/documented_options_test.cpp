@@ -20,7 +20,7 @@
 namespace vethtrace {
 namespace {
 
-using Names = std::set<std::string>;
+using NameSet = std::set<std::string>;
 using Words = std::vector<std::string>;
 
 std::string shown_by(Words words) {
@@ -52,8 +52,8 @@ Words listed_below(const std::string &heading, const std::string &help) {
     return found;
 }
 
-Names options_in_help(const std::string &help) {
-    Names names;
+NameSet options_in_help(const std::string &help) {
+    NameSet names;
     for (const std::string &word : listed_below("Options:", help)) {
         std::istringstream parts(word);
         for (std::string name; std::getline(parts, name, ',');)
@@ -82,9 +82,9 @@ std::string title_of(const Words &path) {
     return path.empty() ? "vethtrace" : fmt::format("vethtrace {}", fmt::join(path, " "));
 }
 
-Names options_in_bold(const std::string &text) {
+NameSet options_in_bold(const std::string &text) {
     static const std::regex option(R"(\*(--?[A-Za-z][a-z-]*)\*)");
-    Names names;
+    NameSet names;
     for (std::sregex_iterator match(text.begin(), text.end(), option), end; match != end; ++match)
         names.insert((*match)[1]);
     return names;
@@ -121,7 +121,7 @@ private:
 };
 
 // What bash offers for the last of the words. They are split as readline would: at "=" as well.
-Names offered_by_bash(const Script &script, const Words &words) {
+NameSet offered_by_bash(const Script &script, const Words &words) {
     Words line = {"bash",
                   "--norc",
                   "-euc",
@@ -135,13 +135,13 @@ Names offered_by_bash(const Script &script, const Words &words) {
     EXPECT_EQ(finished.status, 0) << finished.err;
     EXPECT_EQ(finished.err, "");
     std::istringstream lines(finished.out);
-    Names names;
+    NameSet names;
     for (std::string name; std::getline(lines, name);)
         names.insert(name);
     return names;
 }
 
-using Offers = std::map<std::string, Names>;
+using Offers = std::map<std::string, NameSet>;
 
 // What a shell answers: below each line "= TYPED", what it offers for that.
 Offers read_offers(const Words &line) {
@@ -149,7 +149,7 @@ Offers read_offers(const Words &line) {
     EXPECT_EQ(finished.status, 0) << finished.err;
     EXPECT_EQ(finished.err, "");
     Offers offers;
-    Names *names = nullptr;
+    NameSet *names = nullptr;
     std::istringstream answers(finished.out);
     for (std::string answer; std::getline(answers, answer);)
         if (answer.starts_with("= "))
@@ -180,8 +180,8 @@ Offers offered_by_zsh(const Script &script, const Words &typed) {
     return read_offers(line);
 }
 
-Names modes_that_begin_with(std::string_view beginning) {
-    Names names;
+NameSet modes_that_begin_with(std::string_view beginning) {
+    NameSet names;
     for (const ModeRow &row : all_modes())
         if (row.name.starts_with(beginning))
             names.emplace(row.name);
@@ -203,7 +203,7 @@ Offers offers_expected() {
         std::string help = help_of(path);
         Words commands = listed_below("Subcommands:", help);
         if (!commands.empty())
-            expected[title_of(path) + " "] = Names(commands.begin(), commands.end());
+            expected[title_of(path) + " "] = NameSet(commands.begin(), commands.end());
         expected[title_of(path) + " -"] = options_in_help(help);
     }
     return expected;
@@ -229,7 +229,7 @@ TEST(DocumentedOptions, StandInTheManPageCommandByCommand) {
 }
 
 TEST(DocumentedOptions, AreNotInventedElsewhereInTheManPage) {
-    Names real;
+    NameSet real;
     for (const Words &path : all_commands())
         real.merge(options_in_help(help_of(path)));
     for (const std::string &name : options_in_bold(man_page()))
@@ -237,12 +237,12 @@ TEST(DocumentedOptions, AreNotInventedElsewhereInTheManPage) {
 }
 
 TEST(DocumentedOptions, CommandsOfTheManPageAreThoseOfTheHelp) {
-    Names titles;
+    NameSet titles;
     static const std::regex heading("\n## (vethtrace[^\n]*)");
     std::string page = man_page();
     for (std::sregex_iterator match(page.begin(), page.end(), heading), end; match != end; ++match)
         titles.insert((*match)[1]);
-    Names expected;
+    NameSet expected;
     for (const Words &path : all_commands())
         expected.insert(title_of(path));
     EXPECT_EQ(titles, expected);
@@ -275,34 +275,34 @@ TEST(Completion, OfBashOffersEveryOptionAndCommandAndNoOther) {
         Words commands = listed_below("Subcommands:", help);
         words.back() = "";
         if (!commands.empty()) {
-            EXPECT_EQ(offered_by_bash(script, words), Names(commands.begin(), commands.end())) << title_of(path);
+            EXPECT_EQ(offered_by_bash(script, words), NameSet(commands.begin(), commands.end())) << title_of(path);
         }
     }
 }
 
 TEST(Completion, OfBashKnowsValuesAndWhereTheyEnd) {
     Script script("bash");
-    Names ipvlans = modes_that_begin_with("ipv");
+    NameSet ipvlans = modes_that_begin_with("ipv");
     EXPECT_GT(ipvlans.size(), 1);
     EXPECT_EQ(offered_by_bash(script, {"--mode", "ipv"}), ipvlans);
     EXPECT_EQ(offered_by_bash(script, {"--mode", "=", "ipv"}), ipvlans);
-    EXPECT_EQ(offered_by_bash(script, {"--topology", "="}), Names({"wire", "local"}));
-    EXPECT_EQ(offered_by_bash(script, {"-m", "veth", "--top"}), Names({"--topology"}));
-    EXPECT_EQ(offered_by_bash(script, {"--mode", "=", "veth", "--top"}), Names({"--topology"}));
-    EXPECT_EQ(offered_by_bash(script, {"--duration", ""}), Names());
-    EXPECT_EQ(offered_by_bash(script, {"compare", "host", "--rounds", "5", "mac"}), Names({"macvlan"}));
+    EXPECT_EQ(offered_by_bash(script, {"--topology", "="}), NameSet({"wire", "local"}));
+    EXPECT_EQ(offered_by_bash(script, {"-m", "veth", "--top"}), NameSet({"--topology"}));
+    EXPECT_EQ(offered_by_bash(script, {"--mode", "=", "veth", "--top"}), NameSet({"--topology"}));
+    EXPECT_EQ(offered_by_bash(script, {"--duration", ""}), NameSet());
+    EXPECT_EQ(offered_by_bash(script, {"compare", "host", "--rounds", "5", "mac"}), NameSet({"macvlan"}));
     // A value is no command, though it is called like one.
-    EXPECT_EQ(offered_by_bash(script, {"--setup", "watch", "--by"}), Names());
-    EXPECT_EQ(offered_by_bash(script, {"lab", "exec", "pe"}), Names({"peer"}));
-    EXPECT_EQ(offered_by_bash(script, {"completion", ""}), Names({"bash", "zsh", "fish"}));
+    EXPECT_EQ(offered_by_bash(script, {"--setup", "watch", "--by"}), NameSet());
+    EXPECT_EQ(offered_by_bash(script, {"lab", "exec", "pe"}), NameSet({"peer"}));
+    EXPECT_EQ(offered_by_bash(script, {"completion", ""}), NameSet({"bash", "zsh", "fish"}));
 }
 
 TEST(Completion, OfBashOffersFilesWhereFilesAreMeant) {
     Script script("bash");
     std::string begun = script.path().substr(0, script.path().size() - 2);
-    EXPECT_EQ(offered_by_bash(script, {"report", begun}), Names({script.path()}));
-    EXPECT_EQ(offered_by_bash(script, {"diff", "a.json", begun}), Names({script.path()}));
-    EXPECT_EQ(offered_by_bash(script, {"-o", begun}), Names({script.path()}));
+    EXPECT_EQ(offered_by_bash(script, {"report", begun}), NameSet({script.path()}));
+    EXPECT_EQ(offered_by_bash(script, {"diff", "a.json", begun}), NameSet({script.path()}));
+    EXPECT_EQ(offered_by_bash(script, {"-o", begun}), NameSet({script.path()}));
 }
 
 TEST(Completion, OfFishOffersEveryOptionCommandAndValueAndNoOther) {

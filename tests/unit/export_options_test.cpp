@@ -1,21 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "cli/options.hpp"
+#include "unit/parsed.hpp"
 
 #include <gtest/gtest.h>
 
 namespace vethtrace {
 namespace {
 
-Result<Command> parse(std::vector<std::string> words) {
-    words.insert(words.begin(), {"vethtrace", "export"});
-    std::vector<const char *> argv;
-    for (const std::string &word : words)
-        argv.push_back(word.c_str());
-    return parse_command_line(static_cast<int>(argv.size()), argv.data());
-}
-
 ExportPlan plan_of(const std::vector<std::string> &words) {
-    Result<Command> command = parse(words);
+    Result<Command> command = test::parse("export", words);
     EXPECT_TRUE(command) << (command ? "" : command.error().text());
     return std::get<ExportCommand>(*command).plan;
 }
@@ -92,7 +84,7 @@ TEST(ExportOptions, ThatMakeNoSenseAreRefused) {
                                                          {"-i", "0"},
                                                          {"--json"}};
     for (const std::vector<std::string> &words : wrong) {
-        Result<Command> command = parse(words);
+        Result<Command> command = test::parse("export", words);
         ASSERT_FALSE(command) << words.front() << " " << words.back();
         EXPECT_EQ(command.error().exit, Exit::usage) << words.front() << " " << words.back();
     }

@@ -1,20 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "cli/options.hpp"
+#include "unit/parsed.hpp"
 
 #include <gtest/gtest.h>
 
 namespace vethtrace {
 namespace {
 
-Result<Command> parse(const std::vector<std::string> &words) {
-    std::vector<const char *> argv = {"vethtrace"};
-    for (const std::string &word : words)
-        argv.push_back(word.c_str());
-    return parse_command_line(static_cast<int>(argv.size()), argv.data());
-}
-
 RunOptions run_options(const std::vector<std::string> &words) {
-    Result<Command> command = parse(words);
+    Result<Command> command = test::parse(words);
     EXPECT_TRUE(command) << (command ? "" : command.error().text());
     return std::get<RunCommand>(*command).run;
 }
@@ -63,7 +56,7 @@ void PrintTo(const Misuse &param, std::ostream *out) {
 class WrongUsage : public testing::TestWithParam<Misuse> {};
 
 TEST_P(WrongUsage, IsRefusedWithTheReason) {
-    Result<Command> command = parse(GetParam().words);
+    Result<Command> command = test::parse(GetParam().words);
     ASSERT_FALSE(command);
     EXPECT_EQ(command.error().exit, Exit::usage);
     std::string said = command.error().text() + command.error().hint;
@@ -114,18 +107,18 @@ INSTANTIATE_TEST_SUITE_P(
         Misuse{{"diff", "a.json"}, "after is required"}, Misuse{{"diff", "a", "b", "--fail-over", "-1"}, "range"}));
 
 TEST(CommandLine, TakesALoadOfTheUsers) {
-    Result<Command> command = parse({"--mode", "bridge", "--cmd", "wrk x", "--peer-cmd", "nginx", "-d", "3"});
+    Result<Command> command = test::parse({"--mode", "bridge", "--cmd", "wrk x", "--peer-cmd", "nginx", "-d", "3"});
     ASSERT_TRUE(command) << command.error().text();
     const auto &lab = std::get<InLabCommand>(*command);
     EXPECT_EQ(lab.mode, Mode::bridge);
     EXPECT_EQ(lab.command, "wrk x");
     EXPECT_EQ(lab.peer_command, "nginx");
     EXPECT_EQ(lab.duration, std::chrono::seconds(3));
-    EXPECT_FALSE(std::get<InLabCommand>(*parse({"--cmd", "true"})).duration) << "until it ends";
+    EXPECT_FALSE(std::get<InLabCommand>(*test::parse({"--cmd", "true"})).duration) << "until it ends";
 }
 
 TEST(CommandLine, ReadsAComparison) {
-    Result<Command> command = parse(
+    Result<Command> command = test::parse(
         {"compare", "veth", "host", "veth", "--rounds", "7", "--seed", "5", "--setup", "veth#2=a=b", "-c", "100"});
     ASSERT_TRUE(command) << command.error().text();
     const CompareOptions &compare = std::get<CompareCommand>(*command).compare;
@@ -136,24 +129,25 @@ TEST(CommandLine, ReadsAComparison) {
     EXPECT_EQ(compare.setups.at("veth#2"), "a=b");
     EXPECT_EQ(compare.run.count, 100);
     EXPECT_DOUBLE_EQ(compare.run.untraced_share, 1);
-    EXPECT_EQ(std::get<CompareCommand>(*parse({"compare", "host", "veth"})).compare.run.duration,
+    EXPECT_EQ(std::get<CompareCommand>(*test::parse({"compare", "host", "veth"})).compare.run.duration,
               std::chrono::milliseconds(300));
 }
 
 TEST(CommandLine, ReadsWhatIsToBeExplained) {
-    Result<Command> command = parse({"explain", "veth", "ipvlan-l3", "--topology", "local", "--live", "-c", "70"});
+    Result<Command> command =
+        test::parse({"explain", "veth", "ipvlan-l3", "--topology", "local", "--live", "-c", "70"});
     ASSERT_TRUE(command) << command.error().text();
     const auto &explain = std::get<ExplainCommand>(*command);
     EXPECT_EQ(explain.modes, (std::vector<Mode>{Mode::veth, Mode::ipvlan_l3}));
     EXPECT_EQ(explain.topology, Topology::local);
     EXPECT_TRUE(explain.live);
     EXPECT_EQ(explain.live_transactions, 70);
-    EXPECT_EQ(std::get<ExplainCommand>(*parse({"explain", "veth", "--from", "a.json"})).from, "a.json");
+    EXPECT_EQ(std::get<ExplainCommand>(*test::parse({"explain", "veth", "--from", "a.json"})).from, "a.json");
 }
 
 TEST(CommandLine, ReadsTheLoadAlone) {
     Result<Command> command =
-        parse({"rr", "run", "host", "--flows", "3", "-c", "30", "--request", "7", "--port", "99"});
+        test::parse({"rr", "run", "host", "--flows", "3", "-c", "30", "--request", "7", "--port", "99"});
     ASSERT_TRUE(command) << command.error().text();
     const RrOptions &rr = std::get<RrRunCommand>(*command).rr;
     EXPECT_EQ(rr.server, "host");
@@ -161,34 +155,34 @@ TEST(CommandLine, ReadsTheLoadAlone) {
     EXPECT_EQ(rr.count, 30);
     EXPECT_EQ(rr.request_bytes, 7);
     EXPECT_EQ(rr.port, 99);
-    EXPECT_EQ(std::get<RrServeCommand>(*parse({"rr", "serve"})).server.port, 12866);
+    EXPECT_EQ(std::get<RrServeCommand>(*test::parse({"rr", "serve"})).server.port, 12866);
 }
 
 TEST(CommandLine, ReadsADiff) {
-    Result<Command> command = parse({"diff", "a", "b", "--fail-over", "2.5", "--anyway"});
+    Result<Command> command = test::parse({"diff", "a", "b", "--fail-over", "2.5", "--anyway"});
     ASSERT_TRUE(command) << command.error().text();
     const auto &diff = std::get<DiffCommand>(*command);
     EXPECT_EQ(diff.before, "a");
     EXPECT_EQ(diff.after, "b");
     EXPECT_DOUBLE_EQ(*diff.diff.allowed, 0.025);
     EXPECT_TRUE(diff.diff.anyway);
-    EXPECT_FALSE(std::get<DiffCommand>(*parse({"diff", "a", "b"})).diff.allowed);
+    EXPECT_FALSE(std::get<DiffCommand>(*test::parse({"diff", "a", "b"})).diff.allowed);
 }
 
 TEST(CommandLine, ShowsHelpAndVersion) {
-    Result<Command> help = parse({"--help"});
+    Result<Command> help = test::parse({"--help"});
     ASSERT_TRUE(help);
     EXPECT_NE(std::get<ShowText>(*help).text.find("--mode"), std::string::npos);
-    Result<Command> sub = parse({"lab", "exec", "--help"});
+    Result<Command> sub = test::parse({"lab", "exec", "--help"});
     ASSERT_TRUE(sub);
     EXPECT_NE(std::get<ShowText>(*sub).text.find("namespace"), std::string::npos);
-    Result<Command> version = parse({"-V"});
+    Result<Command> version = test::parse({"-V"});
     ASSERT_TRUE(version);
     EXPECT_NE(std::get<ShowText>(*version).text.find("libbpf"), std::string::npos);
 }
 
 TEST(CommandLine, HandsACommandWithOptionsToTheLab) {
-    Result<Command> command = parse({"lab", "exec", "container", "ping", "-c1", "198.18.2.2"});
+    Result<Command> command = test::parse({"lab", "exec", "container", "ping", "-c1", "198.18.2.2"});
     ASSERT_TRUE(command);
     const auto &lab = std::get<LabCommand>(*command);
     EXPECT_EQ(lab.action, LabCommand::Action::exec);

@@ -12,9 +12,9 @@
 namespace vethtrace {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
-Json changes() {
+OrderedJson changes() {
     RunResult before = small_result();
     RunResult after = small_result();
     before.warnings.clear();
@@ -29,7 +29,7 @@ Json changes() {
     return to_json(*result);
 }
 
-Json round_trips() {
+OrderedJson round_trips() {
     RrResult result;
     result.environment = small_result().environment;
     result.server = "10.0.0.1";
@@ -37,7 +37,7 @@ Json round_trips() {
     return to_json(result);
 }
 
-Json hooks() {
+OrderedJson hooks() {
     Choice used;
     used.ladder.name = "xmit (veth)";
     used.ladder.purpose = "transmit of veth devices";
@@ -58,13 +58,13 @@ std::string written(const AnyResult &result) {
     return to_json(std::get<RrResult>(result)).dump();
 }
 
-std::string reason(const Json &json) {
+std::string reason(const OrderedJson &json) {
     Result<AnyResult> result = parse_any("x.json", json.dump());
     return result ? "" : result.error().text();
 }
 
 TEST(StoredOthers, AreReadAsTheyWereWritten) {
-    const std::vector<std::pair<std::string, Json>> all = {
+    const std::vector<std::pair<std::string, OrderedJson>> all = {
         {"diff-1", changes()}, {"rr-1", round_trips()}, {"features-1", hooks()}};
     for (const auto &[schema, json] : all) {
         EXPECT_EQ(test::schema_errors(schema, json), "");
@@ -75,7 +75,7 @@ TEST(StoredOthers, AreReadAsTheyWereWritten) {
 }
 
 TEST(StoredOthers, AreRefusedWhereARunOrAComparisonIsNeeded) {
-    for (const Json &json : {changes(), round_trips(), hooks()}) {
+    for (const OrderedJson &json : {changes(), round_trips(), hooks()}) {
         Result<Stored> result = parse_stored("x.json", json.dump());
         ASSERT_FALSE(result);
         EXPECT_NE(result.error().text().find("one of vethtrace.run/1, vethtrace.compare/1 was expected"),
@@ -85,11 +85,11 @@ TEST(StoredOthers, AreRefusedWhereARunOrAComparisonIsNeeded) {
 }
 
 TEST(StoredOthers, ThatCannotBeAreRefusedWithTheirPlace) {
-    auto with = [](Json json, const std::string &pointer, const Json &value) {
-        json[Json::json_pointer(pointer)] = value;
+    auto with = [](OrderedJson json, const std::string &pointer, const OrderedJson &value) {
+        json[OrderedJson::json_pointer(pointer)] = value;
         return json;
     };
-    const std::vector<std::pair<Json, std::string>> wrong = {
+    const std::vector<std::pair<OrderedJson, std::string>> wrong = {
         {with(changes(), "/schema", "vethtrace.diff/2"), "this vethtrace reads vethtrace.diff/1"},
         {with(changes(), "/deltas/0/verdict", "better"), "deltas[0].verdict is not slower, faster"},
         {with(changes(), "/deltas/0/rtt/ci95", {1, 2}), "deltas[0].rtt.ci95 does not lie around"},

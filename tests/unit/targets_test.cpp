@@ -79,7 +79,7 @@ std::vector<std::string> found_in(const Tree &tree, const Selection &selection) 
     return names;
 }
 
-using Names = std::vector<std::string>;
+using FoundNames = std::vector<std::string>;
 
 TEST(ControlGroups, TellAContainerAndItsRuntime) {
     std::string a = id_of('a');
@@ -132,14 +132,14 @@ TEST(Targets, HaveTheNamesThatTheirRuntimesGaveThem) {
     tree.process(50, "0::/user.slice\n");
     tree.process(60, "0::/system.slice/docker-" + id_of('d') + ".scope\n"); // of which no file tells
     EXPECT_EQ(found_in(tree, everything()),
-              (Names{"blue netns  ", "db container podman ", "dddddddddddd container docker ", "pid 50 process  ",
-                     "shop/api-7f container cri-o shop/api-7f", "started-by-hand container crun ",
-                     "web-1 container docker "}));
+              (FoundNames{"blue netns  ", "db container podman ", "dddddddddddd container docker ", "pid 50 process  ",
+                          "shop/api-7f container cri-o shop/api-7f", "started-by-hand container crun ",
+                          "web-1 container docker "}));
 }
 
 // The name of the only target, asked for all.
 std::string only_name(const Tree &tree) {
-    Names names = found_in(tree, everything());
+    FoundNames names = found_in(tree, everything());
     return names.size() == 1 ? names.front() : fmt::format("{} targets", names.size());
 }
 
@@ -217,10 +217,10 @@ TEST(Targets, OfMachinesAndLxcHaveTheNamesOfTheirControlGroups) {
     Tree tree;
     tree.process(10, "0::/machine.slice/systemd-nspawn@web\\x2d1.service/payload\n");
     tree.process(20, "0::/lxc.payload.mail/init.scope\n");
-    EXPECT_EQ(found_in(tree, everything()), (Names{"mail container lxc ", "web-1 container systemd-nspawn "}));
+    EXPECT_EQ(found_in(tree, everything()), (FoundNames{"mail container lxc ", "web-1 container systemd-nspawn "}));
     Selection selection;
     selection.containers = {"mail"};
-    EXPECT_EQ(found_in(tree, selection), Names{"mail container lxc "});
+    EXPECT_EQ(found_in(tree, selection), FoundNames{"mail container lxc "});
 }
 
 // A number is a container's identifier only if there is one.
@@ -279,7 +279,7 @@ TEST(Targets, OfAPodAreOneUnderItsName) {
         tree.put(tasks + id_of(digit) + "/config.json", config(type, name));
         ++pid;
     }
-    Names pod = {"default/web-5d9 container containerd default/web-5d9"};
+    FoundNames pod = {"default/web-5d9 container containerd default/web-5d9"};
     EXPECT_EQ(found_in(tree, everything()), pod);
     for (const char *word : {"nginx", "sidecar", "aaaa", "bbbbbbbb"}) {
         Selection selection;
@@ -380,17 +380,19 @@ TEST(Targets, SurviveFilesThatAreNotWhatTheyShouldBe) {
     tree.process(10, "0::/docker/" + id_of('a') + "\n");
     for (const char *text : {"", "{", "[]", "null", R"({"Name": 3})", R"({"Name": null})", "\xff\xfe", R"("Name")"}) {
         tree.put("var/lib/docker/containers/" + id_of('a') + "/config.v2.json", text);
-        EXPECT_EQ(found_in(tree, everything()), Names{"aaaaaaaaaaaa container docker "}) << text;
+        EXPECT_EQ(found_in(tree, everything()), FoundNames{"aaaaaaaaaaaa container docker "}) << text;
     }
     tree.put("var/lib/docker/containers/" + id_of('a') + "/config.v2.json", "{\"Name\": \"/a\\u001b[31mb\"}");
     EXPECT_EQ(found_in(tree, everything()).front().find('\033'), std::string::npos);
 }
 
 TEST(NearMatches, AreNamesThatContainTheWordOrAreTwoLettersOff) {
-    EXPECT_EQ(near_matches("web", {"database", "web-1", "wbe", "webs", "w"}), (Names{"webs", "w", "wbe", "web-1"}));
-    EXPECT_EQ(near_matches("nothing", {"like", "it"}), Names{});
-    EXPECT_EQ(near_matches("1", {"db", "a", "v1"}), Names{"v1"}) << "a word of one letter is near to what contains it";
-    EXPECT_EQ(near_matches("a", Names(9, "ab")), Names{"ab"});
+    EXPECT_EQ(near_matches("web", {"database", "web-1", "wbe", "webs", "w"}),
+              (FoundNames{"webs", "w", "wbe", "web-1"}));
+    EXPECT_EQ(near_matches("nothing", {"like", "it"}), FoundNames{});
+    EXPECT_EQ(near_matches("1", {"db", "a", "v1"}), FoundNames{"v1"})
+        << "a word of one letter is near to what contains it";
+    EXPECT_EQ(near_matches("a", FoundNames(9, "ab")), FoundNames{"ab"});
 }
 
 } // namespace

@@ -9,7 +9,7 @@ namespace {
 
 using namespace test;
 
-constexpr std::pair<Flow, Stage> sent = {Flow::out, Stage::backlog};
+constexpr std::pair<Flow, Stage> sent_backlog = {Flow::out, Stage::backlog};
 
 TEST(WatchHistory, HasAPointForEachWindowAsLongAsThereIsRoom) {
     WatchHistory history(4);
@@ -18,7 +18,7 @@ TEST(WatchHistory, HasAPointForEachWindowAsLongAsThereIsRoom) {
     ASSERT_EQ(history.points().size(), 4);
     EXPECT_EQ(history.points()[2].first, 3);
     EXPECT_EQ(history.points()[2].windows, 1);
-    EXPECT_EQ(history.points()[2].stages.at(sent).packets, 2000);
+    EXPECT_EQ(history.points()[2].stages.at(sent_backlog).packets, 2000);
     EXPECT_EQ(history.points()[2].drops.at("NETFILTER_DROP"), 3);
 }
 
@@ -35,7 +35,7 @@ TEST(WatchHistory, NeverHasMorePointsAndLosesNothing) {
     for (const WatchPoint &point : history.points()) {
         EXPECT_EQ(point.first, windows + 1) << "one begins where the one before it ends";
         windows += point.windows;
-        packets += point.stages.at(sent).time.count();
+        packets += point.stages.at(sent_backlog).time.count();
         drops += point.drops.at("NETFILTER_DROP");
         duration += point.duration_ns;
     }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "cli/live.hpp"
-#include "cli/options.hpp"
 #include "core/utc.hpp"
 #include "input/filter.hpp"
 #include "report/json.hpp"
@@ -8,6 +7,7 @@
 #include "report/watch_report.hpp"
 #include "report/watch_words.hpp"
 #include "support/schema.hpp"
+#include "unit/parsed.hpp"
 #include "unit/watch_sample.hpp"
 #include "watch/softnet.hpp"
 
@@ -241,15 +241,8 @@ TEST(Filters, AreInterfacesThatCanBeWatched) {
 
 // ---- the command line
 
-Result<Command> parse(Lines words) {
-    words.insert(words.begin(), {"vethtrace", "watch"});
-    std::vector<const char *> argv(words.size());
-    std::transform(words.begin(), words.end(), argv.begin(), [](const std::string &word) { return word.c_str(); });
-    return parse_command_line(static_cast<int>(argv.size()), argv.data());
-}
-
 TEST(WatchOptions, AreAllContainersForASecondEachByDefault) {
-    Result<Command> command = parse({});
+    Result<Command> command = test::parse("watch", {});
     ASSERT_TRUE(command);
     const WatchPlan &plan = std::get<WatchCommand>(*command).plan;
     EXPECT_TRUE(plan.watch.selection.all);
@@ -266,46 +259,46 @@ TEST(WatchOptions, AreNotEmpty) {
                                "-d",          "--sample",      "--max-overhead", "--max-memory", "--max-series",
                                "--slowest",   "--slower-than", "--record",       "-o",           "--html",
                                "--color",     "--no-hook"}) {
-        Result<Command> command = parse({option, ""});
+        Result<Command> command = test::parse("watch", {option, ""});
         ASSERT_FALSE(command) << option;
         EXPECT_EQ(command.error().exit, Exit::usage) << option;
     }
-    Result<Command> port = parse({"--port", ""});
+    Result<Command> port = test::parse("watch", {"--port", ""});
     EXPECT_EQ(port.error().object, "--port");
     EXPECT_EQ(port.error().reason, "is empty");
-    EXPECT_EQ(parse({"-I", "lo"}).error().exit, Exit::usage);
-    EXPECT_EQ(parse({"-n", "blue", "-I", "lo"}).error().exit, Exit::usage);
+    EXPECT_EQ(test::parse("watch", {"-I", "lo"}).error().exit, Exit::usage);
+    EXPECT_EQ(test::parse("watch", {"-n", "blue", "-I", "lo"}).error().exit, Exit::usage);
 }
 
 TEST(WatchOptions, AreTakenAsTheyAreGiven) {
-    Result<Command> command = parse({"--container",
-                                     "web",
-                                     "--container",
-                                     "db",
-                                     "--netns",
-                                     "blue",
-                                     "--pid",
-                                     "12",
-                                     "-I",
-                                     "eth0",
-                                     "--port",
-                                     "80,8000-8080",
-                                     "--peer",
-                                     "10.0.0.0/8",
-                                     "--proto",
-                                     "udp",
-                                     "-i",
-                                     "0.5",
-                                     "-d",
-                                     "60",
-                                     "--by",
-                                     "cpu",
-                                     "--slower-than",
-                                     "1ms",
-                                     "--max-overhead",
-                                     "1",
-                                     "--sample",
-                                     "16"});
+    Result<Command> command = test::parse("watch", {"--container",
+                                                    "web",
+                                                    "--container",
+                                                    "db",
+                                                    "--netns",
+                                                    "blue",
+                                                    "--pid",
+                                                    "12",
+                                                    "-I",
+                                                    "eth0",
+                                                    "--port",
+                                                    "80,8000-8080",
+                                                    "--peer",
+                                                    "10.0.0.0/8",
+                                                    "--proto",
+                                                    "udp",
+                                                    "-i",
+                                                    "0.5",
+                                                    "-d",
+                                                    "60",
+                                                    "--by",
+                                                    "cpu",
+                                                    "--slower-than",
+                                                    "1ms",
+                                                    "--max-overhead",
+                                                    "1",
+                                                    "--sample",
+                                                    "16"});
     ASSERT_TRUE(command) << command.error().text();
     const WatchPlan &plan = std::get<WatchCommand>(*command).plan;
     EXPECT_FALSE(plan.watch.selection.all);
@@ -339,7 +332,7 @@ TEST(WatchOptions, ThatMakeNoSenseAreRefused) {
                                       {"--sample", "0"},
                                       {"--max-series", "1"}};
     for (const Lines &words : wrong) {
-        Result<Command> command = parse(words);
+        Result<Command> command = test::parse("watch", words);
         ASSERT_FALSE(command) << words[0] << " " << words[1];
         EXPECT_EQ(command.error().exit, Exit::usage) << words[0];
     }

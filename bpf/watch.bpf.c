@@ -793,6 +793,9 @@ static __noinline int reach(struct cpu_area *cpu, struct slot *slot, u64 place, 
     key.to = key.target == target ? station : station_of(slot, role, point);
     if (key.target)
         record_hop(cpu, &key, (u32)place, slot->when, now);
+    // A target's packet comes back to it: a service's address can lead to the pod that asks.
+    if (target && target == slot->target && role == ROLE_HOST && point == POINT_QUEUE)
+        slot->flow = WATCH_IN;
     mark_journey(cpu, journey, station_of(slot, role, point), (u32)place, now,
                  point == POINT_QUEUE ? where >> WHERE_SHIFT : 0);
     journey->netns = place >> 32;

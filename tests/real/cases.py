@@ -312,7 +312,10 @@ def hairpin(node, test):
     with look(node, pod) as watch:
         counted = pod.ask("10.96.0.10", 80, "--requests", 1000)
     # Both ends are the pod's: requests and answers.
-    test.socket_sees(watch.seen, pod, counted["requests"] + counted["answers"])
+    messages = counted["requests"] + counted["answers"]
+    test.socket_sees(watch.seen, pod, messages)
+    for direction, stage in (("out", "qdisc"), ("out", "backlog"), ("in", "qdisc"), ("in", "backlog")):
+        test.assertGreaterEqual(watch.seen.count(pod.name, direction, stage), messages, f"{direction} {stage}")
     test.drops_nothing(watch.seen)
 
 

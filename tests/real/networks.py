@@ -554,6 +554,8 @@ def nested_40(node):
         node.bridge(f"brn{outer}", "10.244.0.1/16", host=inner)
         for number in range(10):
             pods.append(node.bridged(number + 1, f"brn{outer}", "10.244", host=inner, name=f"n{outer}p{number}"))
+        for space in (inner, *pods[-10:]):
+            space.set(net__ipv6__conf__all__disable_ipv6=1)  # its multicasts are for all pods
     server, client = pods[0], pods[1]
     server.serve(80)
     return Scene(node.host, netns(*pods), [watched(server, FOREIGN), watched(client, FOREIGN, receives="answers"),

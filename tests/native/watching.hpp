@@ -44,7 +44,9 @@ public:
         std::vector<std::string> watch = node.watch_line(words);
         line.insert(line.end(), watch.begin(), watch.end());
         process_ = std::make_unique<Process>(line);
-        std::this_thread::sleep_for(std::chrono::milliseconds(1500)); // it has attached by then
+        // It has attached once it has told of a window.
+        for (int tries = 0; tries < 1000 && std::ifstream(file_).peek() == std::ifstream::traits_type::eof(); ++tries)
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
     Watching(const Watching &) = delete;
     Watching &operator=(const Watching &) = delete;
@@ -60,7 +62,8 @@ public:
     }
 
 private:
-    std::string file_ = fmt::format("{}/watch-{}.json", testing::TempDir(), getpid());
+    static inline int count_ = 0;
+    std::string file_ = fmt::format("{}/watch-{}-{}.json", testing::TempDir(), getpid(), ++count_);
     std::unique_ptr<Process> process_;
 };
 

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// flood ADDRESS PORT BYTES PACKETS: sends UDP packets of one byte as fast as it can, and no more than PACKETS of them.
-// An skb counts against its sender's buffer until a receiving stack takes it out of a backlog, so BYTES of buffer bound
-// how many of them can wait in a backlog at the same time.
+// flood ADDRESS PORT BYTES PACKETS [RATE]: sends UDP packets of one byte as fast as it can, or RATE a second, and no
+// more than PACKETS of them. An skb counts against its sender's buffer until a receiving stack takes it out of a
+// backlog, so BYTES of buffer bound how many of them can wait in a backlog at the same time.
 #include <arpa/inet.h>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <thread>
 
 int main(int argc, char **argv) {
     constexpr int words = 5;
-    if (argc != words) {
-        std::fputs("usage: flood ADDRESS PORT BYTES PACKETS\n", stderr);
+    if (argc != words && argc != words + 1) {
+        std::fputs("usage: flood ADDRESS PORT BYTES PACKETS [RATE]\n", stderr);
         return 2;
     }
     sockaddr_in to = {};
@@ -27,8 +29,15 @@ int main(int argc, char **argv) {
         std::perror("flood");
         return 1;
     }
-    for (unsigned long left = std::strtoul(argv[4], nullptr, 10); left > 0; --left)
+    constexpr std::chrono::milliseconds turn(1);
+    unsigned long rate = argc > words ? std::strtoul(argv[words], nullptr, 10) : 0;
+    unsigned long in_a_turn = rate / 1000;
+    auto next = std::chrono::steady_clock::now();
+    for (unsigned long left = std::strtoul(argv[4], nullptr, 10); left > 0; --left) {
         (void)sendto(socket, "", 1, 0, reinterpret_cast<const sockaddr *>(&to),
                      sizeof(to)); // refused ones are sent, too
+        if (in_a_turn != 0 && left % in_a_turn == 0)
+            std::this_thread::sleep_until(next += turn);
+    }
     return 0;
 }

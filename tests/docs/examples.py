@@ -19,7 +19,7 @@ from commands import RUN_EACH, blocks
 
 # Seconds before Ctrl-C; a round of each mode takes longer.
 PATIENCE = 8
-PATIENCE_TO_COMPARE = 30
+PATIENCE_TO_COMPARE = 45
 # 3: a result that is not valid says so itself; 4: diff has found a difference.
 GOOD = {0, 3, 4}
 

@@ -587,18 +587,15 @@ static __noinline int forget_slot(struct cpu_area *cpu, struct slot *slot) {
 
 // ---- a packet begins to be followed
 
-// When a packet was at this hook, if it is to be followed should it be a new one; else 0. Read before its slot is
-// looked for: a look that misses the cache takes as long as a fast hop.
-static __always_inline u64 draw(const struct cpu_area *cpu) {
-    return cpu->sample_limit == ~0U || bpf_get_prandom_u32() <= cpu->sample_limit ? bpf_ktime_get_ns() : 0;
-}
-
-// It is a new one.
-static __always_inline bool is_chosen(struct cpu_area *cpu, u64 drawn) {
+static __always_inline bool is_chosen(struct cpu_area *cpu) {
     if (!following)
         return false;
-    count(cpu, drawn ? WATCH_TALLY_SAMPLED : TALLY_NOT_SAMPLED);
-    return drawn;
+    if (cpu->sample_limit == ~0U || bpf_get_prandom_u32() <= cpu->sample_limit) {
+        count(cpu, WATCH_TALLY_SAMPLED);
+        return true;
+    }
+    count(cpu, TALLY_NOT_SAMPLED);
+    return false;
 }
 
 struct beginning {
@@ -859,7 +856,6 @@ static __noinline int is_routed_on(struct slot *slot, u64 place, u32 point) {
 // passes on the packets of a container with the socket that they come from.
 static __always_inline void on_queue(struct cpu_area *cpu, struct sk_buff *skb, u64 address) {
     const struct watched_device *device;
-    u64 drawn = draw(cpu);
     struct slot *slot = find(address);
     bool received = skb->skb_iif;
     struct beginning at;
@@ -867,9 +863,9 @@ static __always_inline void on_queue(struct cpu_area *cpu, struct sk_buff *skb, 
     if (!address)
         return;
     cpu->segmented_at = 0;
-    if (!slot && !is_chosen(cpu, drawn))
+    if (!slot && !is_chosen(cpu))
         return;
-    at.when = drawn ? drawn : bpf_ktime_get_ns();
+    at.when = bpf_ktime_get_ns();
     at.place = place_of_device(skb->dev);
     if (slot) {
         bool goes_on = received || point_of(slot) == POINT_XMIT;
@@ -881,7 +877,7 @@ static __always_inline void on_queue(struct cpu_area *cpu, struct sk_buff *skb, 
             return;
         }
         forget_slot(cpu, slot);
-        if (!is_chosen(cpu, drawn))
+        if (!is_chosen(cpu))
             return;
     }
     device = device_at(at.place);
@@ -1013,14 +1009,13 @@ static __always_inline bool is_received_again(struct slot *slot, const struct wa
 // container that is not watched; whose it is will show.
 static __always_inline void on_receive(struct cpu_area *cpu, struct sk_buff *skb, u64 address) {
     const struct watched_device *device;
-    u64 drawn = draw(cpu);
     struct slot *slot = find(address);
     struct beginning at;
 
     cpu->arrived_skb = 0;
-    if (!address || (!slot && !is_chosen(cpu, drawn)))
+    if (!address || (!slot && !is_chosen(cpu)))
         return;
-    at.when = drawn ? drawn : bpf_ktime_get_ns();
+    at.when = bpf_ktime_get_ns();
     at.place = place_of_device(skb->dev);
     device = device_at(at.place);
     if (slot) {
@@ -1031,7 +1026,7 @@ static __always_inline void on_receive(struct cpu_area *cpu, struct sk_buff *skb
             return;
         }
         forget_slot(cpu, slot);
-        if (!is_chosen(cpu, drawn))
+        if (!is_chosen(cpu))
             return;
     }
     if (!device || (device->role != ROLE_UPLINK && device->role != ROLE_ELSEWHERE && device->role != ROLE_HOST2 &&

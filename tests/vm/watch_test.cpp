@@ -121,7 +121,8 @@ struct SeriesMean {
     double ns = 0;
 };
 
-// Of the container's series with sockets and devices, by "out qdisc queue@container xmit@container".
+// Means, and of wakeups medians, since one that the load begins with takes 1.8 ms and may be drawn or not: of the
+// container's series with sockets and devices, by "out qdisc queue@container xmit@container".
 std::map<std::string, SeriesMean> means_with(unsigned one_in) {
     std::string name = fmt::format("watch.sampled.{}", one_in);
     EXPECT_EQ(vm_file(name + ".status"), "0\n") << vm_file(name + ".err");
@@ -133,7 +134,7 @@ std::map<std::string, SeriesMean> means_with(unsigned one_in) {
         if (series["target"].get<std::string>().ends_with("-container"))
             means[fmt::format("{} {} {} {}", series["direction"].get<std::string>(), series["stage"].get<std::string>(),
                               series["from"].get<std::string>(), series["to"].get<std::string>())] = {
-                series["count"], series["mean_ns"]};
+                series["count"], series[series["stage"] == "wakeup" ? "p50_ns" : "mean_ns"]};
     return means;
 }
 
@@ -152,7 +153,7 @@ TEST(Sampled, MeansAreThoseOfAllPackets) {
             double part = 1.0 / one_in;
             EXPECT_NEAR(some[hop].count, mean.count * part, deviations * std::sqrt(mean.count * part * (1 - part)))
                 << what;
-            EXPECT_NEAR(some[hop].ns, mean.ns, 0.03 * mean.ns) << what;
+            EXPECT_NEAR(some[hop].ns, mean.ns, (hop.starts_with("in wakeup") ? 0.07 : 0.03) * mean.ns) << what;
         }
     }
 }

@@ -2,7 +2,6 @@
 #include "watch/interfaces.hpp"
 
 #include "core/fd.hpp"
-#include "netns/netns.hpp"
 
 #include <algorithm>
 #include <array>
@@ -140,18 +139,20 @@ Result<std::vector<Interface>> read_interfaces() {
     return all;
 }
 
+Result<InNamespace> enter_namespace(const std::filesystem::path &netns) {
+    return open_namespace(netns).and_then([](const Fd &file) { return InNamespace::enter(file.get()); });
+}
+
 Result<NetnsContents> visit_netns(const std::filesystem::path &netns, std::span<const NetnsFile> others) {
-    return open_namespace(netns)
-        .and_then([](const Fd &file) { return InNamespace::enter(file.get()); })
-        .and_then([&](const InNamespace &) -> Result<NetnsContents> {
-            Result<std::vector<Interface>> interfaces = read_interfaces();
-            if (!interfaces)
-                return tl::unexpected(interfaces.error());
-            NetnsContents contents{std::move(*interfaces), read_addresses(), interfaces_with_default_route()};
-            // After the list: it is the list that gives numbers to namespaces which had none.
-            contents.links_lead_to = find_namespaces_of_links(contents.interfaces, others);
-            return contents;
-        });
+    return enter_namespace(netns).and_then([&](const InNamespace &) -> Result<NetnsContents> {
+        Result<std::vector<Interface>> interfaces = read_interfaces();
+        if (!interfaces)
+            return tl::unexpected(interfaces.error());
+        NetnsContents contents{std::move(*interfaces), read_addresses(), interfaces_with_default_route()};
+        // After the list: it is the list that gives numbers to namespaces which had none.
+        contents.links_lead_to = find_namespaces_of_links(contents.interfaces, others);
+        return contents;
+    });
 }
 
 std::optional<int> number_of_namespace(const std::filesystem::path &netns) {

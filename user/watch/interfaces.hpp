@@ -5,6 +5,7 @@
 
 #include "core/error.hpp"
 #include "core/watch.hpp"
+#include "netns/netns.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -46,6 +47,9 @@ struct NetnsContents {
     std::vector<int> routed;                         // interfaces that have a default route
     std::map<int, std::uint32_t> links_lead_to = {}; // by Interface::link_netns: the inode number of that namespace
 };
+
+// By its file. Needs CAP_SYS_ADMIN.
+[[nodiscard]] Result<InNamespace> enter_namespace(const std::filesystem::path &netns);
 
 // All in one visit. A number of `link_netns` that none of `others` has is left out of `links_lead_to`; they are asked
 // in their order, and no more of them than it takes. Needs CAP_SYS_ADMIN.

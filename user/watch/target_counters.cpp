@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "watch/target_counters.hpp"
 
-#include "core/fd.hpp"
-#include "netns/netns.hpp"
 #include "watch/bounded_file.hpp"
+#include "watch/interfaces.hpp"
 
 #include <algorithm>
 #include <charconv>
-#include <fcntl.h>
 #include <fmt/format.h>
 
 namespace vethtrace {
@@ -91,6 +89,15 @@ std::string parent_of(const std::string &group) {
     return slash == std::string::npos || slash == 0 ? "" : group.substr(0, slash);
 }
 
+std::optional<NetCounters> net_counters_in(const fs::path &directory) {
+    std::optional<BoundedText> netstat = read_bounded(directory / "netstat", most_bytes);
+    std::optional<BoundedText> snmp = read_bounded(directory / "snmp", most_bytes);
+    if (!netstat || !snmp)
+        return std::nullopt;
+    std::optional<BoundedText> snmp6 = read_bounded(directory / "snmp6", most_bytes);
+    return parse_net_counters(netstat->text, snmp->text, snmp6 ? std::string_view(snmp6->text) : "");
+}
+
 } // namespace
 
 NetCounters parse_net_counters(std::string_view netstat, std::string_view snmp, std::string_view snmp6) {
@@ -168,19 +175,6 @@ TargetCounters::TargetCounters(Roots roots) : roots_(std::move(roots)) {
         mount_ = parse_group_mount(mountinfo->text);
 }
 
-namespace {
-
-std::optional<NetCounters> net_counters_in(const fs::path &directory) {
-    std::optional<BoundedText> netstat = read_bounded(directory / "netstat", most_bytes);
-    std::optional<BoundedText> snmp = read_bounded(directory / "snmp", most_bytes);
-    if (!netstat || !snmp)
-        return std::nullopt;
-    std::optional<BoundedText> snmp6 = read_bounded(directory / "snmp6", most_bytes);
-    return parse_net_counters(netstat->text, snmp->text, snmp6 ? std::string_view(snmp6->text) : "");
-}
-
-} // namespace
-
 std::optional<NetCounters> TargetCounters::net_counters_of(const Target &target) const {
     fs::path process = roots_.proc / std::to_string(target.pid);
     // The process may be gone, and its number another's.
@@ -189,10 +183,7 @@ std::optional<NetCounters> TargetCounters::net_counters_of(const Target &target)
     if (namespace_inode(roots_, target.path) != target.netns)
         return std::nullopt;
     // Without a process to ask for: from inside.
-    Fd file(open(target.path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!file)
-        return std::nullopt;
-    Result<InNamespace> inside = InNamespace::enter(file.get());
+    Result<InNamespace> inside = enter_namespace(target.path);
     return inside ? net_counters_in(roots_.proc / "thread-self/net") : std::nullopt;
 }
 

@@ -2,6 +2,7 @@
 //
 // A real Prometheus over real exporters: its quantiles are ours, its rules add nodes up, the dashboard has its data.
 #include "native/prometheus.hpp"
+#include "native/watching.hpp"
 
 #include "export/exposition.hpp"
 #include "export/metrics_text.hpp"
@@ -299,29 +300,17 @@ TEST_F(PrometheusTest, AddsTenNodesUpAndFillsTheDashboard) {
 
     // On the first node `watch` looks as well.
     const Node &first = *fleet.all().front();
-    std::string watched = testing::TempDir() + fmt::format("watched-{}", getpid());
-    std::vector<std::string> line = {"sh", "-c", "exec \"$@\" >" + watched, "sh"};
-    std::vector<std::string> words =
-        first.watch_line({"--netns", first.container(1), "--netns", first.container(2), "--json"});
-    line.insert(line.end(), words.begin(), words.end());
-    Process watching(line);
-    for (int tries = 0; tries < 1000 && (!std::filesystem::exists(watched) || std::filesystem::file_size(watched) == 0);
-         ++tries)
-        std::this_thread::sleep_for(milliseconds(20));
+    Watching watching(first, {"--netns", first.container(1), "--netns", first.container(2)});
 
     fleet.pass("2000", "1500");
     std::vector<Metrics> after = fleet.metrics();
-    watching.signal(SIGINT);
-    EXPECT_EQ(watching.wait().status, 0);
+    std::vector<Json> lines = watching.finish();
     double entered = 0;
     for (const Metrics &metrics : after)
         entered += metrics.value("vethtrace_followed_packets_entered_total");
     prometheus.await("sum(vethtrace_followed_packets_entered_total)", entered);
     prometheus.await_rules("stage:vethtrace_hop_latency_seconds:p99_5m");
 
-    std::ifstream file(watched);
-    std::vector<Json> lines = Node::lines(std::string((std::istreambuf_iterator<char>(file)), {}));
-    std::filesystem::remove(watched);
     ASSERT_FALSE(lines.empty());
     for (const char *words_of_hop :
          {"out qdisc", "out device_xmit", "out backlog", "out bridge", "in stack_rx", "in wakeup"}) {

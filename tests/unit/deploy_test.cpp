@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // tools/deploy holds what the program itself knows: capabilities, options, ports, and where containers' names are read.
-#include "cli/options.hpp"
 #include "export/http_server.hpp"
 #include "export/pages.hpp"
 #include "privileges/privileges.hpp"
 #include "support/deployment.hpp"
+#include "unit/parsed.hpp"
 #include "watch/container_names.hpp"
 
 #include <cap-ng.h>
@@ -51,10 +51,7 @@ std::string text_of_file(const fs::path &path) {
 
 // Without what only a cluster or systemd can fill in.
 ExportPlan plan_of(const std::vector<std::string> &words) {
-    std::vector<const char *> argv = {"vethtrace"};
-    for (const std::string &word : words)
-        argv.push_back(word.c_str());
-    Result<Command> command = parse_command_line(static_cast<int>(argv.size()), argv.data());
+    Result<Command> command = test::parse(words);
     if (!command) {
         ADD_FAILURE() << command.error().text();
         return {};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // What --help lists, the man page describes and the shells complete, and nothing else.
-#include "cli/options.hpp"
 #include "support/process.hpp"
+#include "unit/parsed.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -23,12 +23,8 @@ namespace {
 using NameSet = std::set<std::string>;
 using Words = std::vector<std::string>;
 
-std::string shown_by(Words words) {
-    words.insert(words.begin(), "vethtrace");
-    std::vector<const char *> argv;
-    for (const std::string &word : words)
-        argv.push_back(word.c_str());
-    Result<Command> command = parse_command_line(static_cast<int>(argv.size()), argv.data());
+std::string shown_by(const Words &words) {
+    Result<Command> command = test::parse(words);
     EXPECT_TRUE(command) << (command ? "" : command.error().text());
     return command ? std::get<ShowText>(*command).text : "";
 }

@@ -31,7 +31,7 @@ done
 LD_LIBRARY_PATH=$(dirname "$(find root -name 'libtracefs.so.1' | head -n 1)")
 export LD_LIBRARY_PATH
 PATH=$folder/root/usr/bin:$PATH
-trace-cmd --help 2>&1 | sed -n 2p | head -n 1
+trace-cmd --help 2>&1 | sed -n 2p
 
 mkdir "$tracefs/instances/$instance"
 echo mono >"$tracefs/instances/$instance/trace_clock"

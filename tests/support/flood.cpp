@@ -3,6 +3,7 @@
 // flood ADDRESS PORT BYTES PACKETS [RATE]: sends UDP packets of one byte as fast as it can, or RATE a second, and no
 // more than PACKETS of them. An skb counts against its sender's buffer until a receiving stack takes it out of a
 // backlog, so BYTES of buffer bound how many of them can wait in a backlog at the same time.
+#include <algorithm>
 #include <arpa/inet.h>
 #include <chrono>
 #include <cstdint>
@@ -29,14 +30,15 @@ int main(int argc, char **argv) {
         std::perror("flood");
         return 1;
     }
-    constexpr std::chrono::milliseconds turn(1);
+    // In turns of a millisecond, or of one packet.
     unsigned long rate = argc > words ? std::strtoul(argv[words], nullptr, 10) : 0;
-    unsigned long in_a_turn = rate / 1000;
+    unsigned long in_a_turn = std::max(rate / 1000, 1UL);
+    std::chrono::nanoseconds turn(rate == 0 ? 0 : 1000000000 * in_a_turn / rate);
     auto next = std::chrono::steady_clock::now();
     for (unsigned long left = std::strtoul(argv[4], nullptr, 10); left > 0; --left) {
         (void)sendto(socket, "", 1, 0, reinterpret_cast<const sockaddr *>(&to),
                      sizeof(to)); // refused ones are sent, too
-        if (in_a_turn != 0 && left % in_a_turn == 0)
+        if (rate != 0 && left % in_a_turn == 0)
             std::this_thread::sleep_until(next += turn);
     }
     return 0;

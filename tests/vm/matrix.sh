@@ -35,9 +35,10 @@ watch() {
     name=watch.$1
     shift
     chrt -b 0 vethtrace --json --peer-cmd 'exec vethtrace rr serve' \
-        --cmd 'exec vethtrace rr run $VETHTRACE_PEER -c 500 -q' "$@" >"$name.json" 2>"$name.err"
+        --cmd "exec vethtrace rr run \$VETHTRACE_PEER -c $count -q" "$@" >"$name.json" 2>"$name.err"
     echo $? >"$name.status"
 }
+count=500
 watch host.wire --mode host
 for mode in $containers; do
     watch "$mode.wire" --mode "$mode"
@@ -48,11 +49,9 @@ watch veth.tracepoint --mode veth --no-hook fentry --no-hook kprobe
 # One packet in so many of the same traffic; so many packets that one in 64 has a mean.
 case $(uname -r) in
 6.12*)
+    count=12800
     for one_in in 1 2 8 64; do
-        name=watch.sampled.$one_in
-        chrt -b 0 vethtrace --json --mode veth --sample $one_in --peer-cmd 'exec vethtrace rr serve' \
-            --cmd 'exec vethtrace rr run $VETHTRACE_PEER -c 12800 -q' >"$name.json" 2>"$name.err"
-        echo $? >"$name.status"
+        watch "sampled.$one_in" --mode veth --sample "$one_in"
     done
     ;;
 esac
